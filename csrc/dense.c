@@ -1,0 +1,44 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Drivers of the dense layer: validate, take scratch memory, cut into tasks. */
+#include <string.h>
+
+#include "dtd_internal.h"
+
+/* Samples that share one pass over the weights: their p and n rows are the scratch memory of a forward call. */
+enum { FORWARD_GROUP = 128 };
+
+/* Bytes of one task's block of c: well inside a second-level cache. */
+enum { SPREAD_BYTES = 256 * 1024 };
+
+/* Columns of a task are a multiple of this, so that tasks share no cache line of an aligned row. */
+enum { COLUMN_STEP = 32 };
+
+typedef struct {
+    size_t chunk, count;
+} cut;
+
+/* Cut size into chunks of at most most, each a multiple of step but the last, at least wanted of them if possible. */
+static cut cut_into(size_t size, size_t most, size_t step, size_t wanted) {
+    size_t chunk = dtd_ceil_div(size, dtd_max(wanted, 1));
+    const size_t pieces = dtd_ceil_div(size, dtd_max(dtd_min(chunk, most), 1));
+    chunk = dtd_ceil_div(size, dtd_max(pieces, 1));
+    chunk = dtd_max(dtd_ceil_div(chunk, step) * step, step);
+    return (cut){chunk, dtd_ceil_div(size, chunk)};
+}
+
+static double work_of(size_t a, size_t b, size_t c) { return (double)a * (double)b * (double)c; }
+
+#define REAL float
+#define SUFFIX f32
+#include "dense_forward.h"
+#include "dense_spread.h"
+#undef REAL
+#undef SUFFIX
+
+#define REAL double
+#define SUFFIX f64
+#include "dense_forward.h"
+#include "dense_spread.h"
+#undef REAL
+#undef SUFFIX

@@ -1,0 +1,248 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Template (REAL, SUFFIX) of dense.c: drivers of the sums over inputs. */
+
+/* What is known about the p and n of a call. Each choice that follows from the data gives the same bits. */
+typedef struct {
+    int p_is_x;  /* p_i = x_i for all inputs of all samples */
+    int n_is_0;  /* n_i = 0 */
+    int p_is_n;  /* by the coefficients, whatever x is */
+} NAME(term_facts);
+
+static int NAME(all_zero)(size_t count, const REAL *x) {
+    for (size_t i = 0; x != NULL && i < count; i++) {
+        if (x[i] != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Is there no x < 0? In blocks, so that a vector unit can look at them and a negative x ends the search. */
+static int NAME(none_below_zero)(size_t count, const REAL *x) {
+    for (size_t i = 0; i < count; i += 256) {
+        const size_t end = dtd_min(count, i + 256);
+        int below = 0;
+        for (size_t k = i; k < end; k++) {
+            below |= x[k] < 0;
+        }
+        if (below) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static NAME(term_facts) NAME(look_at_term)(dtd_dense_shape shape, const REAL *x, const NAME(dtd_term) * term) {
+    const int no_low = NAME(all_zero)(shape.inputs, term->low), no_high = NAME(all_zero)(shape.inputs, term->high);
+    NAME(term_facts) facts = {0, 0, 0};
+    facts.p_is_n = no_low && no_high && term->p_positive == term->n_positive &&
+                   term->p_negative == term->n_negative;
+    const int maybe_x = no_low && term->p_positive == 1, maybe_0 = no_high && term->n_positive == 0;
+    const int asks_sign = (maybe_x && term->p_negative != 1) || (maybe_0 && term->n_negative != 0);
+    const int none_below = asks_sign && NAME(none_below_zero)(shape.samples * shape.inputs, x);
+    facts.p_is_x = maybe_x && (term->p_negative == 1 || none_below);
+    facts.n_is_0 = maybe_0 && (term->n_negative == 0 || none_below);
+    return facts;
+}
+
+/* One call, or one group of its samples. */
+typedef struct {
+    const dtd_kernels *kernels;
+    NAME(dtd_forward_job) job;
+    const NAME(dtd_term) * term;
+    REAL *p, *n; /* scratch rows to fill, or NULL */
+    cut rows, samples;
+} NAME(forward_call);
+
+static void NAME(term_task)(void *context, size_t task, int worker) {
+    const NAME(forward_call) *const call = context;
+    const size_t inputs = call->job.inputs, place = task * inputs;
+    (void)worker;
+    call->kernels->NAME(term)(inputs, call->term, call->job.x + place, 0, call->p ? call->p + place : NULL,
+                              call->n ? call->n + place : NULL);
+}
+
+static void NAME(forward_task)(void *context, size_t task, int worker) {
+    const NAME(forward_call) *const call = context;
+    NAME(dtd_forward_job) job = call->job;
+    const size_t row = task % call->rows.count * call->rows.chunk;
+    const size_t sample = task / call->rows.count * call->samples.chunk;
+    const size_t first = sample * job.inputs, place = sample * job.outputs + row;
+    (void)worker;
+    job.rows = dtd_min(call->rows.chunk, job.rows - row);
+    job.samples = dtd_min(call->samples.chunk, job.samples - sample);
+    job.x += first;
+    job.p = job.p ? job.p + first : NULL;
+    job.n = job.n ? job.n + first : NULL;
+    job.w += row * job.inputs;
+    job.b = job.b ? job.b + row : NULL;
+    job.a += place;
+    job.z = job.z ? job.z + place : NULL;
+    call->kernels->NAME(forward)(&job);
+}
+
+/* All samples of the job in call; its p and n are made on the way when call has room for them. */
+static void NAME(forward_run)(NAME(forward_call) * call, size_t samples) {
+    const NAME(dtd_forward_job) whole = call->job;
+    const size_t inputs = whole.inputs, outputs = whole.outputs;
+    for (size_t sample = 0; sample < samples; sample += FORWARD_GROUP) {
+        const size_t count = dtd_min(FORWARD_GROUP, samples - sample);
+        const int threads = dtd_threads_for(work_of(count, inputs, outputs));
+        const size_t wanted = threads > 1 ? 8 * (size_t)threads : 1;
+        call->job.samples = count;
+        call->job.x = whole.x + sample * inputs;
+        call->job.a = whole.a + sample * outputs;
+        call->job.z = whole.z ? whole.z + sample * outputs : NULL;
+        if (call->p || call->n) {
+            dtd_parallel(count, NAME(term_task), call, threads);
+        }
+        if (whole.p) {
+            call->job.p = call->p ? call->p : call->job.x;
+        }
+        call->rows = cut_into(outputs, 64, 12, wanted);
+        call->samples = cut_into(count, count, 1, call->rows.count < wanted ? wanted / call->rows.count : 1);
+        dtd_parallel(call->rows.count * call->samples.count, NAME(forward_task), call, threads);
+    }
+}
+
+static int NAME(check_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w) {
+    if (dtd_check_size(shape.samples, shape.inputs, sizeof(REAL)) ||
+        dtd_check_size(shape.outputs, shape.inputs, sizeof(REAL)) ||
+        dtd_check_size(shape.samples, shape.outputs, sizeof(REAL))) {
+        return DTD_ERROR_SIZE;
+    }
+    if ((shape.samples > 0 && shape.inputs > 0 && x == NULL) || (shape.outputs > 0 && shape.inputs > 0 && w == NULL)) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    return DTD_OK;
+}
+
+int NAME(dtd_dense_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b, REAL *a) {
+    const int status = NAME(check_forward)(shape, x, w);
+    if (status) {
+        return status;
+    }
+    if (shape.samples == 0 || shape.outputs == 0) {
+        return DTD_OK;
+    }
+    if (a == NULL) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    NAME(forward_call) call = {.kernels = dtd_kernel_table()};
+    call.job = (NAME(dtd_forward_job)){.mode = DTD_FORWARD_PLAIN,
+                                       .rows = shape.outputs,
+                                       .inputs = shape.inputs,
+                                       .outputs = shape.outputs,
+                                       .x = x,
+                                       .w = w,
+                                       .b = b,
+                                       .a = a};
+    NAME(forward_run)(&call, shape.samples);
+    return DTD_OK;
+}
+
+/* a = z + b, for the rules whose z is the sum of the forward pass. */
+static void NAME(add_bias)(dtd_dense_shape shape, const REAL *z, const REAL *b, REAL *a) {
+    for (size_t sample = 0; sample < shape.samples; sample++) {
+        for (size_t j = 0; j < shape.outputs; j++) {
+            const size_t place = sample * shape.outputs + j;
+            a[place] = z[place] + (b ? b[j] : 0);
+        }
+    }
+}
+
+int NAME(dtd_dense_forward_z)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b,
+                              const NAME(dtd_term) * term, REAL *a, REAL *z) {
+    int status = NAME(check_forward)(shape, x, w);
+    if (status) {
+        return status;
+    }
+    if (term == NULL) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    if (shape.samples == 0 || shape.outputs == 0) {
+        return DTD_OK;
+    }
+    if (z == NULL) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    const NAME(term_facts) facts = NAME(look_at_term)(shape, x, term);
+    if (facts.p_is_n && facts.p_is_x) {
+        status = NAME(dtd_dense_forward)(shape, x, w, NULL, z);
+        if (status == DTD_OK && a != NULL) {
+            NAME(add_bias)(shape, z, b, a);
+        }
+        return status;
+    }
+
+    const size_t rows = dtd_min(FORWARD_GROUP, shape.samples) * shape.inputs;
+    const int own_p = !facts.p_is_x, own_n = !facts.n_is_0;
+    REAL *memory = NULL;
+    if ((own_p || own_n) && rows > 0) {
+        if (dtd_check_size(rows, 2, sizeof(REAL))) {
+            return DTD_ERROR_SIZE;
+        }
+        memory = dtd_alloc((size_t)(own_p + own_n) * rows * sizeof(REAL));
+        if (memory == NULL) {
+            return DTD_ERROR_MEMORY;
+        }
+    }
+    NAME(forward_call) call = {.kernels = dtd_kernel_table(), .term = term};
+    call.p = own_p ? memory : NULL;
+    call.n = own_n && memory ? memory + (own_p ? rows : 0) : NULL;
+    call.job = (NAME(dtd_forward_job)){.rows = shape.outputs,
+                                       .inputs = shape.inputs,
+                                       .outputs = shape.outputs,
+                                       .x = x,
+                                       .p = own_p ? call.p : x,
+                                       .n = call.n,
+                                       .w = w,
+                                       .b = a ? b : NULL,
+                                       .a = a ? a : z,
+                                       .z = a ? z : NULL};
+    if (a) {
+        call.job.mode = own_n   ? DTD_FORWARD_PLAIN_SIGNED
+                        : own_p ? DTD_FORWARD_PLAIN_POSITIVE
+                                : DTD_FORWARD_PLAIN_SHARED;
+    } else {
+        call.job.mode = own_n ? DTD_FORWARD_SIGNED : DTD_FORWARD_POSITIVE;
+    }
+    NAME(forward_run)(&call, shape.samples);
+    dtd_free(memory);
+    return DTD_OK;
+}
+
+typedef struct {
+    const dtd_kernels *kernels;
+    size_t outputs, inputs, chunk;
+    const REAL *w;
+    REAL *z;
+} NAME(square_call);
+
+static void NAME(square_task)(void *context, size_t task, int worker) {
+    const NAME(square_call) *const call = context;
+    const size_t row = task * call->chunk;
+    (void)worker;
+    call->kernels->NAME(square_sums)(dtd_min(call->chunk, call->outputs - row), call->inputs,
+                                     call->w + row * call->inputs, call->z + row);
+}
+
+int NAME(dtd_dense_square_sums)(dtd_dense_shape shape, const REAL *w, REAL *z) {
+    shape.samples = 0;
+    const int status = NAME(check_forward)(shape, NULL, w);
+    if (status) {
+        return status;
+    }
+    if (shape.outputs == 0) {
+        return DTD_OK;
+    }
+    if (z == NULL) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    const int threads = dtd_threads_for(work_of(shape.outputs, shape.inputs, 1));
+    const cut rows = cut_into(shape.outputs, 64, 1, threads > 1 ? 8 * (size_t)threads : 1);
+    NAME(square_call) call = {dtd_kernel_table(), shape.outputs, shape.inputs, rows.chunk, w, z};
+    dtd_parallel(rows.count, NAME(square_task), &call, threads);
+    return DTD_OK;
+}

@@ -1,0 +1,180 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The C interface of dtdcore's native core: dense layers, pooling and the quotient of relevance and z.
+ *
+ * Conventions of every function:
+ *  - It returns DTD_OK (0) or one of the other codes of dtd_status; on an error no output has been written.
+ *  - Arrays are C-contiguous. Weights are natural rows, w[j][i], j = output, i = input: shape (outputs, inputs).
+ *    Outputs must not overlap inputs or each other. Sizes may be 0, and then pointers may be NULL.
+ *  - The bits of a result depend on the ISA level only: not on the number of threads, not on how a batch is split.
+ *    Every output element has one owner and one fixed order of summation.
+ *  - Where z_j = 0 nothing is passed on and nothing becomes NaN: see dtd_quotient_f32.
+ *  - Sums that exceed the range of the type follow IEEE 754 (infinity, and NaN from two infinities); the caller looks
+ *    at what it gets. Everything else stays finite for finite input.
+ */
+#ifndef DTD_H
+#define DTD_H
+
+#include <stddef.h>
+
+#define DTD_VERSION "0.1.0"
+
+typedef enum {
+    DTD_OK = 0,
+    DTD_ERROR_ARGUMENT = -1,    /* a NULL pointer or a number out of its range */
+    DTD_ERROR_SIZE = -2,        /* a product of sizes does not fit size_t */
+    DTD_ERROR_MEMORY = -3,      /* scratch memory could not be had */
+    DTD_ERROR_UNKNOWN_ISA = -4, /* no level of that name was compiled */
+    DTD_ERROR_UNSUPPORTED_ISA = -5 /* this processor cannot run that level */
+} dtd_status;
+
+/* One line of English for a code; never NULL. */
+const char *dtd_strerror(int status);
+
+/* ---- dense layers -------------------------------------------------------------------------------------------- */
+
+/*
+ * samples n, targets k per sample, inputs K, outputs M. Arrays of relevance have n * k rows; row r belongs to sample
+ * r / k. Functions without relevance ignore targets.
+ */
+typedef struct {
+    size_t samples, targets, inputs, outputs;
+} dtd_dense_shape;
+
+/*
+ * What the rules put in front of the weights' positive and negative parts, q_ij = p_i w+_ij + n_i w-_ij:
+ *     p_i = p_positive max(0, x_i) + p_negative min(0, x_i) - low_i
+ *     n_i = n_positive max(0, x_i) + n_negative min(0, x_i) - high_i
+ * low and high have one entry per input, or are NULL, which means 0.
+ */
+typedef struct {
+    float p_positive, p_negative, n_positive, n_negative;
+    const float *low, *high;
+} dtd_term_f32;
+
+typedef struct {
+    double p_positive, p_negative, n_positive, n_negative;
+    const double *low, *high;
+} dtd_term_f64;
+
+/* a_j = sum_i x_i w_ij + b_j.  x (n, K), w (M, K), b (M) or NULL, a (n, M). */
+int dtd_dense_forward_f32(dtd_dense_shape shape, const float *x, const float *w, const float *b, float *a);
+int dtd_dense_forward_f64(dtd_dense_shape shape, const double *x, const double *w, const double *b, double *a);
+
+/* a as above (or NULL) and z_j = sum_i p_i w+_ij + n_i w-_ij, in one pass over w.  z (n, M). */
+int dtd_dense_forward_z_f32(dtd_dense_shape shape, const float *x, const float *w, const float *b,
+                            const dtd_term_f32 *term, float *a, float *z);
+int dtd_dense_forward_z_f64(dtd_dense_shape shape, const double *x, const double *w, const double *b,
+                            const dtd_term_f64 *term, double *a, double *z);
+
+/* z_j = sum_i w_ij^2.  w (M, K), z (M). */
+int dtd_dense_square_sums_f32(dtd_dense_shape shape, const float *w, float *z);
+int dtd_dense_square_sums_f64(dtd_dense_shape shape, const double *w, double *z);
+
+/*
+ * r_i = p_i sum_j w+_ij s_j + n_i sum_j w-_ij s_j, added to r when accumulate is not 0.
+ * x (n, K), w (M, K), s (n k, M), r (n k, K). Rows w_j whose s_j is 0 are not read.
+ */
+int dtd_dense_redistribute_f32(dtd_dense_shape shape, const float *x, const float *w, const dtd_term_f32 *term,
+                               const float *s, int accumulate, float *r);
+int dtd_dense_redistribute_f64(dtd_dense_shape shape, const double *x, const double *w, const dtd_term_f64 *term,
+                               const double *s, int accumulate, double *r);
+
+/* r_i = sum_j w_ij^2 s_j.  w (M, K), s (n k, M), r (n k, K). */
+int dtd_dense_redistribute_square_f32(dtd_dense_shape shape, const float *w, const float *s, float *r);
+int dtd_dense_redistribute_square_f64(dtd_dense_shape shape, const double *w, const double *s, double *r);
+
+/* gx_i = sum_j w_ij g_j.  w (M, K), g (n k, M), gx (n k, K). */
+int dtd_dense_gradient_f32(dtd_dense_shape shape, const float *w, const float *g, float *gx);
+int dtd_dense_gradient_f64(dtd_dense_shape shape, const double *w, const double *g, double *gx);
+
+/*
+ * gw_ji = sum_n g_nj x_ni and gb_j = sum_n g_nj, added to gw and gb when accumulate is not 0.
+ * x (n, K), g (n, M), gw (M, K), gb (M) or NULL.
+ */
+int dtd_dense_weight_gradient_f32(dtd_dense_shape shape, const float *x, const float *g, int accumulate, float *gw,
+                                  float *gb);
+int dtd_dense_weight_gradient_f64(dtd_dense_shape shape, const double *x, const double *g, int accumulate,
+                                  double *gw, double *gb);
+
+/* ---- elementwise --------------------------------------------------------------------------------------------- */
+
+/* What happened to the relevance of one row: an account has these four entries, in this order. */
+enum { DTD_ACCOUNT_RECEIVED, DTD_ACCOUNT_BIAS, DTD_ACCOUNT_STABILISER, DTD_ACCOUNT_LOST, DTD_ACCOUNT_ENTRIES };
+
+/*
+ * s_j = R_j / d_j with d_j = z_j + b_j, and with epsilon > 0 also + epsilon sign(z_j + b_j), sign(0) = +1.
+ * Where d_j = 0, or |R_j / d_j| is not a number <= limit, s_j = 0 and R_j is booked as lost.
+ * relevance (n k, M); z (n, M), or (M) when shared_z is not 0; bias (M) or NULL; s (n k, M), may be relevance itself;
+ * account (n k, 4) is added to: sum R_j, sum b_j s_j, sum epsilon sign s_j, sum of the lost R_j. inputs is ignored.
+ */
+int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance, const float *z, const float *bias,
+                     float epsilon, float limit, float *s, double *account);
+int dtd_quotient_f64(dtd_dense_shape shape, int shared_z, const double *relevance, const double *z,
+                     const double *bias, double epsilon, double limit, double *s, double *account);
+
+/* sums_r = sum_c x_rc in double precision.  x (rows, columns), sums (rows). */
+int dtd_row_sums_f32(size_t rows, size_t columns, const float *x, double *sums);
+int dtd_row_sums_f64(size_t rows, size_t columns, const double *x, double *sums);
+
+/*
+ * *index = position in x (samples, inputs) of the first element that is not finite, < low or > high; samples * inputs
+ * when there is none. low and high have low_count and high_count entries: inputs of them, or 1 for all.
+ */
+int dtd_first_outside_f32(size_t samples, size_t inputs, const float *x, const float *low, size_t low_count,
+                          const float *high, size_t high_count, size_t *index);
+int dtd_first_outside_f64(size_t samples, size_t inputs, const double *x, const double *low, size_t low_count,
+                          const double *high, size_t high_count, size_t *index);
+
+/* ---- pooling over groups of consecutive neurons -------------------------------------------------------------- */
+
+/* samples n, targets k, groups G of size neurons each; x is (n, G size). */
+typedef struct {
+    size_t samples, targets, groups, size;
+} dtd_pool_shape;
+
+/* y_g = (sum_j |x_j|^p)^(1/p) over the group, p >= 1 or INFINITY (the largest |x_j|); scaled, so that nothing
+ * overflows that need not.  y (n, G). */
+int dtd_pool_forward_f32(dtd_pool_shape shape, double p, const float *x, float *y);
+int dtd_pool_forward_f64(dtd_pool_shape shape, double p, const double *x, double *y);
+
+/* gx_j = sign(x_j) (|x_j| / y_g)^(p-1) g_g; 0 where y_g = 0; p = INFINITY: the first largest |x_j| takes it all.
+ * x (n, G size), y (n, G) from the forward pass, g (n k, G), gx (n k, G size). */
+int dtd_pool_gradient_f32(dtd_pool_shape shape, double p, const float *x, const float *y, const float *g, float *gx);
+int dtd_pool_gradient_f64(dtd_pool_shape shape, double p, const double *x, const double *y, const double *g,
+                          double *gx);
+
+/* r_j = |x_j| / sum_j' |x_j'| R_g, or, when winner is not 0, all of R_g to the first largest |x_j|. A group of zeros
+ * passes nothing on, and its R_g is booked as lost.  relevance (n k, G), r (n k, G size), account (n k, 4), added to. */
+int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x, const float *relevance, float *r,
+                              double *account);
+int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x, const double *relevance, double *r,
+                              double *account);
+
+/* ---- threads and instruction sets ---------------------------------------------------------------------------- */
+
+/* Upper bound for the threads of a call; 0 takes the bound away. In a forked child the bound is 1 until it is set. */
+int dtd_set_num_threads(int threads);
+
+/* The threads that the next large call would use: 1 without OpenMP. */
+int dtd_get_num_threads(void);
+
+/* 1 when compiled with OpenMP. */
+int dtd_has_openmp(void);
+
+/* Choose the level by name, or the best that this processor runs with NULL. Not while other calls are under way, if
+ * these must not mix levels. */
+int dtd_select_isa(const char *name);
+
+/* The level in use: "base", "x86-64-v3" or "x86-64-v4". */
+const char *dtd_isa_name(void);
+
+/* Levels compiled, best first: names for index = 0, 1, ...; NULL after the last. supported tells, when not NULL,
+ * whether this processor runs it. */
+const char *dtd_isa_level(size_t index, int *supported);
+
+/* The compiler of the core, for bug reports. */
+const char *dtd_compiler(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Drivers without a micro-kernel: the quotient of relevance and z, sums of rows, the search for strange inputs. */
+#include <float.h>
+#include <math.h>
+
+#include "dtd_internal.h"
+
+#define REAL float
+#define SUFFIX f32
+#define ABS fabsf
+#define LARGEST FLT_MAX
+#include "elementwise_impl.h"
+#undef REAL
+#undef SUFFIX
+#undef ABS
+#undef LARGEST
+
+#define REAL double
+#define SUFFIX f64
+#define ABS fabs
+#define LARGEST DBL_MAX
+#include "elementwise_impl.h"
+#undef REAL
+#undef SUFFIX
+#undef ABS
+#undef LARGEST

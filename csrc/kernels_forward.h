@@ -1,0 +1,227 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Template (REAL, SUFFIX) of kernels.c: sums over the inputs of a dense layer. */
+
+/* One vector of inputs for a tile: all lanes, or with whole = 0 the first count. See forward_tile. */
+DTD_INLINE void NAME(forward_step)(const dtd_forward_mode mode, const size_t rows, const size_t samples,
+                                   const int whole, size_t count, size_t stride, const REAL *w, const REAL *x,
+                                   const REAL *p, const REAL *n, VEC *accumulator) {
+    const int two = mode >= DTD_FORWARD_PLAIN_SHARED;
+    const int plain = mode == DTD_FORWARD_PLAIN || two;
+    const int clamped = mode != DTD_FORWARD_PLAIN;
+    const int is_signed = mode == DTD_FORWARD_SIGNED || mode == DTD_FORWARD_PLAIN_SIGNED;
+    const int shared = mode == DTD_FORWARD_PLAIN_SHARED;
+    VEC xs[FORWARD_MOST], ps[FORWARD_MOST], ns[FORWARD_MOST];
+    DTD_UNROLL
+    for (size_t t = 0; t < samples; t++) {
+        if (plain) {
+            xs[t] = LOAD(x + t * stride);
+        }
+        if (clamped) {
+            ps[t] = shared ? xs[t] : LOAD(p + t * stride);
+        }
+        if (is_signed) {
+            ns[t] = LOAD(n + t * stride);
+        }
+    }
+    DTD_UNROLL
+    for (size_t j = 0; j < rows; j++) {
+        const VEC v = LOAD(w + j * stride);
+        VEC *const first = accumulator + j * samples;
+        VEC *const last = two ? first + rows * samples : first;
+        if (plain) {
+            DTD_UNROLL
+            for (size_t t = 0; t < samples; t++) {
+                first[t] = FMA(v, xs[t], first[t]);
+            }
+        }
+        if (clamped) {
+            const VEC positive = NAME(vec_positive)(v);
+            DTD_UNROLL
+            for (size_t t = 0; t < samples; t++) {
+                last[t] = FMA(positive, ps[t], last[t]);
+            }
+        }
+        if (is_signed) {
+            const VEC negative = NAME(vec_negative)(v);
+            DTD_UNROLL
+            for (size_t t = 0; t < samples; t++) {
+                last[t] = FMA(negative, ns[t], last[t]);
+            }
+        }
+    }
+}
+
+/*
+ * Rows x samples sums over the inputs begin .. begin + length - 1, for the samples sample .. and the rows row .. of w:
+ *     a: sum_i x_i w_ij,  or sum_i p_i w+_ij (+ n_i w-_ij)
+ *     z: sum_i p_i w+_ij (+ n_i w-_ij), with p = x in the shared mode
+ * added to the job's a and z, or setting these when begin = 0; b is added to a at the end of the inputs. One vector
+ * accumulator per sum runs over the inputs in ascending order and is summed by vec_sums: so the order, and the bits,
+ * are those of every other tile. Terms that are 0 change nothing, so modes that leave them out give the same bits.
+ * mode, rows and samples are constants where this is inlined; the accumulators stay in registers.
+ */
+DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t rows, const size_t samples,
+                                   const NAME(dtd_forward_job) * job, size_t row, size_t sample, size_t begin,
+                                   size_t length) {
+    const int two = mode >= DTD_FORWARD_PLAIN_SHARED;
+    const int plain = mode == DTD_FORWARD_PLAIN || two;
+    const int other = mode != DTD_FORWARD_PLAIN && mode != DTD_FORWARD_PLAIN_SHARED;
+    const int is_signed = mode == DTD_FORWARD_SIGNED || mode == DTD_FORWARD_PLAIN_SIGNED;
+    const size_t stride = job->inputs, sums = rows * samples * (two ? 2 : 1);
+    const REAL *const w = job->w + row * stride + begin;
+    const REAL *const x = plain ? job->x + sample * stride + begin : NULL;
+    const REAL *const p = other ? job->p + sample * stride + begin : NULL;
+    const REAL *const n = is_signed ? job->n + sample * stride + begin : NULL;
+    VEC accumulator[FORWARD_MOST];
+    DTD_UNROLL_ALL
+    for (size_t k = 0; k < FORWARD_MOST; k++) {
+        accumulator[k] = (VEC){0};
+    }
+    size_t i = 0;
+    for (; i + LANES <= length; i += LANES) {
+        NAME(forward_step)(mode, rows, samples, 1, LANES, stride, w + i, plain ? x + i : NULL, other ? p + i : NULL,
+                           is_signed ? n + i : NULL, accumulator);
+    }
+    if (i < length) {
+        NAME(forward_step)(mode, rows, samples, 0, length - i, stride, w + i, plain ? x + i : NULL,
+                           other ? p + i : NULL, is_signed ? n + i : NULL, accumulator);
+    }
+
+    REAL total[FORWARD_MOST];
+    DTD_UNROLL
+    for (size_t k = 0; k < sums; k += 4) {
+        NAME(vec_sums)(accumulator + k, total + k);
+    }
+    const int at_end = begin + length == job->inputs;
+    for (size_t t = 0; t < samples; t++) {
+        for (size_t j = 0; j < rows; j++) {
+            const size_t place = (sample + t) * job->outputs + row + j;
+            const REAL bias = at_end && job->b ? job->b[row + j] : 0;
+            job->a[place] = ((begin ? job->a[place] : 0) + total[j * samples + t]) + bias;
+            if (two) {
+                job->z[place] = (begin ? job->z[place] : 0) + total[rows * samples + j * samples + t];
+            }
+        }
+    }
+}
+
+/* The tile of a run-time number of samples, at most most. */
+DTD_INLINE void NAME(forward_samples)(const dtd_forward_mode mode, const size_t most, const size_t rows,
+                                      size_t samples, const NAME(dtd_forward_job) * job, size_t row, size_t sample,
+                                      size_t begin, size_t length) {
+#define CASE(count)                                                                                                    \
+    case count:                                                                                                        \
+        if (count <= most) {                                                                                           \
+            NAME(forward_tile)(mode, rows, count, job, row, sample, begin, length);                                    \
+        }                                                                                                              \
+        break;
+    switch (samples) {
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+    default:
+        assert(0);
+    }
+#undef CASE
+}
+
+/* The inputs begin .. begin + length - 1 for all samples and the rows row .. row + rows - 1. */
+DTD_INLINE void NAME(forward_rows)(const dtd_forward_mode mode, const size_t most, size_t rows,
+                                   const NAME(dtd_forward_job) * job, size_t row, size_t begin, size_t length) {
+    const size_t tiles = (job->samples + most - 1) / most, size = (job->samples + tiles - 1) / tiles;
+    for (size_t sample = 0; sample < job->samples; sample += size) {
+        const size_t count = job->samples - sample < size ? job->samples - sample : size;
+        if (rows == FORWARD_ROWS) {
+            NAME(forward_samples)(mode, most, FORWARD_ROWS, count, job, row, sample, begin, length);
+        } else {
+            for (size_t j = 0; j < rows; j++) {
+                NAME(forward_samples)(mode, most, 1, count, job, row + j, sample, begin, length);
+            }
+        }
+    }
+}
+
+/*
+ * All rows, samples and inputs of a job, the inputs in blocks of DTD_FORWARD_BLOCK. With few samples a group of rows
+ * is read to its end, so that memory sees long streams; with many, a block of all samples stays in the cache while
+ * the rows pass by.
+ */
+DTD_INLINE void NAME(forward_blocks)(const dtd_forward_mode mode, const size_t most,
+                                     const NAME(dtd_forward_job) * job) {
+    const size_t inputs = job->inputs;
+    if (job->samples == 0) {
+        return;
+    }
+    if (job->samples <= most) {
+        size_t row = 0;
+        for (size_t rows; row < job->rows; row += rows) {
+            const size_t left = job->rows - row;
+            const int one = job->samples == 1 && left >= FORWARD_ROWS_ONE;
+            rows = one ? FORWARD_ROWS_ONE : left < FORWARD_ROWS ? left : FORWARD_ROWS;
+            size_t begin = 0;
+            do {
+                const size_t length = inputs - begin < DTD_FORWARD_BLOCK ? inputs - begin : DTD_FORWARD_BLOCK;
+                if (one) {
+                    NAME(forward_tile)(mode, FORWARD_ROWS_ONE, 1, job, row, 0, begin, length);
+                } else {
+                    NAME(forward_rows)(mode, most, rows, job, row, begin, length);
+                }
+                begin += DTD_FORWARD_BLOCK;
+            } while (begin < inputs);
+        }
+    } else {
+        size_t begin = 0;
+        do {
+            const size_t length = inputs - begin < DTD_FORWARD_BLOCK ? inputs - begin : DTD_FORWARD_BLOCK;
+            for (size_t row = 0; row < job->rows; row += FORWARD_ROWS) {
+                const size_t left = job->rows - row;
+                NAME(forward_rows)(mode, most, left < FORWARD_ROWS ? left : FORWARD_ROWS, job, row, begin, length);
+            }
+            begin += DTD_FORWARD_BLOCK;
+        } while (begin < inputs);
+    }
+}
+
+#define FORWARD(mode)                                                                                                  \
+    static DTD_NOINLINE void NAME(forward_##mode)(const NAME(dtd_forward_job) * job) {                                 \
+        NAME(forward_blocks)(DTD_FORWARD_##mode, FORWARD_SAMPLES_##mode, job);                                         \
+    }
+FORWARD(PLAIN)
+FORWARD(POSITIVE)
+FORWARD(SIGNED)
+FORWARD(PLAIN_SHARED)
+FORWARD(PLAIN_POSITIVE)
+FORWARD(PLAIN_SIGNED)
+#undef FORWARD
+
+/* See dtd_forward_mode and dtd_forward_job. */
+static void NAME(forward)(const NAME(dtd_forward_job) * job) {
+    static void (*const modes[DTD_FORWARD_MODES])(const NAME(dtd_forward_job) *) = {
+        NAME(forward_PLAIN),        NAME(forward_POSITIVE),       NAME(forward_SIGNED),
+        NAME(forward_PLAIN_SHARED), NAME(forward_PLAIN_POSITIVE), NAME(forward_PLAIN_SIGNED)};
+    modes[job->mode](job);
+}
+
+/* z_j = sum_i w_ij^2 for rows of inputs elements. */
+static void NAME(square_sums)(size_t rows, size_t inputs, const REAL *w, REAL *z) {
+    for (size_t j = 0; j < rows; j++, w += inputs) {
+        REAL sum = 0;
+        for (size_t begin = 0; begin < inputs; begin += DTD_FORWARD_BLOCK) {
+            const size_t length = inputs - begin < DTD_FORWARD_BLOCK ? inputs - begin : DTD_FORWARD_BLOCK;
+            VEC accumulator[4] = {{0}, {0}, {0}, {0}};
+            REAL total[4];
+            for (size_t i = 0; i < length; i += LANES) {
+                const VEC v = NAME(vec_load_part)(w + begin + i, length - i < LANES ? length - i : LANES);
+                const size_t k = i / LANES % 4;
+                accumulator[k] = FMA(v, v, accumulator[k]);
+            }
+            NAME(vec_sums)(accumulator, total);
+            sum += (total[0] + total[1]) + (total[2] + total[3]);
+        }
+        z[j] = sum;
+    }
+}

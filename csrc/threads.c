@@ -1,0 +1,133 @@
+/* SPDX-FileCopyrightText: the dtdcore authors */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The launcher: the only OpenMP pragma of the project. Threads are counted anew for every call; the settings of
+ * OpenMP are read and never written. OpenMP runtimes do not survive fork (their threads are gone, and a region waits
+ * for them for ever), so a forked child works serially, or, once it has set its own number of threads, with threads
+ * of its own.
+ */
+#include <stdatomic.h>
+
+#include "dtd_internal.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#if defined(__unix__) || defined(__APPLE__)
+#define HAVE_FORK 1
+#include <pthread.h>
+#else
+#define HAVE_FORK 0
+#endif
+
+enum { MOST_CHILD_THREADS = 256 };
+
+/* Work, in multiply-adds, below which one thread is faster than two. */
+static const double SMALL_WORK = 1 << 18;
+
+static atomic_int own_setting; /* 0 = none */
+static atomic_int forked;      /* this process is a child whose parent had loaded the core */
+
+#if HAVE_FORK
+static void after_fork_in_child(void) {
+    atomic_store(&forked, 1);
+    atomic_store(&own_setting, 0);
+}
+
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static void watch(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+static void watch_forks(void) { pthread_once(&watch_once, watch); }
+#else
+static void watch_forks(void) {}
+#endif
+
+int dtd_has_openmp(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+int dtd_set_num_threads(int threads) {
+    if (threads < 0) {
+        return DTD_ERROR_ARGUMENT;
+    }
+    watch_forks();
+    atomic_store(&own_setting, threads);
+    return DTD_OK;
+}
+
+int dtd_get_num_threads(void) {
+#ifdef _OPENMP
+    const int own = atomic_load(&own_setting);
+    if (atomic_load(&forked) && own == 0) {
+        return 1;
+    }
+    const int most = omp_get_max_threads();
+    return own > 0 && own < most ? own : most;
+#else
+    return 1;
+#endif
+}
+
+int dtd_threads_for(double work) { return work < SMALL_WORK ? 1 : dtd_get_num_threads(); }
+
+#if defined(_OPENMP) && HAVE_FORK
+typedef struct {
+    size_t tasks;
+    dtd_task task;
+    void *context;
+    atomic_size_t next;
+    atomic_int workers;
+} child_team;
+
+static void *child_work(void *argument) {
+    child_team *const team = argument;
+    const int worker = atomic_fetch_add(&team->workers, 1);
+    for (size_t i; (i = atomic_fetch_add(&team->next, 1)) < team->tasks;) {
+        team->task(team->context, i, worker);
+    }
+    return NULL;
+}
+
+/* Threads of our own for one call. Those that cannot be had are done without: the caller's thread does all tasks. */
+static void parallel_in_child(size_t tasks, dtd_task task, void *context, int threads) {
+    child_team team = {tasks, task, context, 0, 0};
+    pthread_t others[MOST_CHILD_THREADS];
+    int started = 0;
+    while (started < threads - 1 && started < MOST_CHILD_THREADS &&
+           pthread_create(&others[started], NULL, child_work, &team) == 0) {
+        started++;
+    }
+    child_work(&team);
+    for (int i = 0; i < started; i++) {
+        pthread_join(others[i], NULL);
+    }
+}
+#endif
+
+void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads) {
+    if (threads > 1 && tasks > 1) {
+#ifdef _OPENMP
+#if HAVE_FORK
+        if (atomic_load(&forked)) {
+            parallel_in_child(tasks, task, context, threads);
+            return;
+        }
+        watch_forks();
+#endif
+        const long long count = (long long)tasks;
+        const int team = tasks < (size_t)threads ? (int)tasks : threads;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
+        for (long long i = 0; i < count; i++) {
+            task(context, (size_t)i, omp_get_thread_num());
+        }
+        return;
+#endif
+    }
+    for (size_t i = 0; i < tasks; i++) {
+        task(context, i, 0);
+    }
+}

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Deep Taylor decomposition on CPUs: explain what a trained network decided.
+
+    import dtdcore as dtd
+
+    net = dtd.Network([dtd.Dense(w, b), dtd.ReLU(), dtd.NeuronPool()])
+    explain = dtd.DeepTaylor(net, domain=dtd.Box(0, 1))
+    explanation = explain(x)
+
+The mathematics is that of Montavon, Lapuschkin, Binder, Samek, Müller: "Explaining nonlinear
+classification decisions with deep Taylor decomposition", Pattern Recognition 65, 2017.
+"""
+
+from dtdcore._version import __version__
+from dtdcore.audit import Audit, AuditEntry, ConservationError
+from dtdcore.convenience import explain
+from dtdcore.domains import Box, Domain, NonNegative, Reals
+from dtdcore.explainers import LRP, DeepTaylor
+from dtdcore.explanation import Explanation
+from dtdcore.gradients import (
+    GradientTimesInput,
+    IntegratedGradients,
+    Sensitivity,
+    SmoothGrad,
+    Taylor,
+)
+from dtdcore.layers import (
+    Clip,
+    Dense,
+    Flatten,
+    Identity,
+    Layer,
+    LeakyReLU,
+    NeuronPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from dtdcore.network import Network, load
+from dtdcore.relevance_models import TrainingFree
+from dtdcore.rules import (
+    ZB,
+    AlphaBeta,
+    Epsilon,
+    Flat,
+    Gamma,
+    GeneralizedGamma,
+    Rule,
+    SearchDirection,
+    WSquare,
+    Z,
+    ZPlus,
+)
+from dtdcore.runtime import get_num_threads, read_environment, set_num_threads, show_config
+from dtdcore.taylor import NearestRoot, nearest_root
+
+read_environment()
+
+__all__ = [
+    "LRP",
+    "ZB",
+    "AlphaBeta",
+    "Audit",
+    "AuditEntry",
+    "Box",
+    "Clip",
+    "ConservationError",
+    "DeepTaylor",
+    "Dense",
+    "Domain",
+    "Epsilon",
+    "Explanation",
+    "Flat",
+    "Flatten",
+    "Gamma",
+    "GeneralizedGamma",
+    "GradientTimesInput",
+    "Identity",
+    "IntegratedGradients",
+    "Layer",
+    "LeakyReLU",
+    "NearestRoot",
+    "Network",
+    "NeuronPool",
+    "NonNegative",
+    "ReLU",
+    "Reals",
+    "Rule",
+    "SearchDirection",
+    "Sensitivity",
+    "Sigmoid",
+    "SmoothGrad",
+    "Softmax",
+    "Tanh",
+    "Taylor",
+    "TrainingFree",
+    "WSquare",
+    "Z",
+    "ZPlus",
+    "__version__",
+    "explain",
+    "get_num_threads",
+    "load",
+    "nearest_root",
+    "set_num_threads",
+    "show_config",
+]

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of the native core; see csrc/dtd.h for what each function computes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Coefficients = tuple[float, float, float, float]
+
+def set_num_threads(threads: int) -> None: ...
+def get_num_threads() -> int: ...
+def select_isa(name: str | None) -> None: ...
+def config() -> dict[str, object]: ...
+def dense_forward_f32(x: F32, w: F32, b: F32 | None, a: F32) -> None: ...
+def dense_forward_z_f32(
+    x: F32,
+    w: F32,
+    b: F32 | None,
+    coefficients: Coefficients,
+    low: F32 | None,
+    high: F32 | None,
+    a: F32 | None,
+    z: F32,
+) -> None: ...
+def dense_square_sums_f32(w: F32, z: F32) -> None: ...
+def dense_redistribute_f32(
+    x: F32,
+    w: F32,
+    coefficients: Coefficients,
+    low: F32 | None,
+    high: F32 | None,
+    s: F32,
+    accumulate: bool,
+    r: F32,
+) -> None: ...
+def dense_redistribute_square_f32(w: F32, s: F32, r: F32) -> None: ...
+def dense_gradient_f32(w: F32, g: F32, gx: F32) -> None: ...
+def dense_weight_gradient_f32(x: F32, g: F32, gw: F32, gb: F32 | None) -> None: ...
+def quotient_f32(
+    relevance: F32,
+    z: F32,
+    bias: F32 | None,
+    epsilon: float,
+    limit: float,
+    s: F32,
+    account: F64,
+) -> None: ...
+def row_sums_f32(x: F32, sums: F64) -> None: ...
+def pool_forward_f32(x: F32, size: int, p: float, y: F32) -> None: ...
+def pool_gradient_f32(x: F32, y: F32, size: int, p: float, g: F32, gx: F32) -> None: ...
+def pool_redistribute_f32(
+    x: F32,
+    size: int,
+    winner: bool,
+    relevance: F32,
+    r: F32,
+    account: F64,
+) -> None: ...
+def first_outside_f32(x: F32, low: F32, high: F32) -> int: ...
+def dense_forward_f64(x: F64, w: F64, b: F64 | None, a: F64) -> None: ...
+def dense_forward_z_f64(
+    x: F64,
+    w: F64,
+    b: F64 | None,
+    coefficients: Coefficients,
+    low: F64 | None,
+    high: F64 | None,
+    a: F64 | None,
+    z: F64,
+) -> None: ...
+def dense_square_sums_f64(w: F64, z: F64) -> None: ...
+def dense_redistribute_f64(
+    x: F64,
+    w: F64,
+    coefficients: Coefficients,
+    low: F64 | None,
+    high: F64 | None,
+    s: F64,
+    accumulate: bool,
+    r: F64,
+) -> None: ...
+def dense_redistribute_square_f64(w: F64, s: F64, r: F64) -> None: ...
+def dense_gradient_f64(w: F64, g: F64, gx: F64) -> None: ...
+def dense_weight_gradient_f64(x: F64, g: F64, gw: F64, gb: F64 | None) -> None: ...
+def quotient_f64(
+    relevance: F64,
+    z: F64,
+    bias: F64 | None,
+    epsilon: float,
+    limit: float,
+    s: F64,
+    account: F64,
+) -> None: ...
+def row_sums_f64(x: F64, sums: F64) -> None: ...
+def pool_forward_f64(x: F64, size: int, p: float, y: F64) -> None: ...
+def pool_gradient_f64(x: F64, y: F64, size: int, p: float, g: F64, gx: F64) -> None: ...
+def pool_redistribute_f64(
+    x: F64,
+    size: int,
+    winner: bool,
+    relevance: F64,
+    r: F64,
+    account: F64,
+) -> None: ...
+def first_outside_f64(x: F64, low: F64, high: F64) -> int: ...

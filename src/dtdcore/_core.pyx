@@ -1,0 +1,671 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True, binding=False, embedsignature=True
+"""The native core: one thin function for each function of csrc/dtd.h.
+
+Views are taken, shapes checked, the GIL released, codes turned into exceptions by `check`. Results
+go into arrays that the caller brings. What each function computes is written in dtd.h.
+"""
+
+cdef extern from "dtd.h":
+    const char *DTD_VERSION
+    const int DTD_OK, DTD_ERROR_MEMORY, DTD_ERROR_SIZE
+    ctypedef struct dtd_dense_shape:
+        size_t samples, targets, inputs, outputs
+    ctypedef struct dtd_pool_shape:
+        size_t samples, targets, groups, size
+    ctypedef struct dtd_term_f32:
+        float p_positive, p_negative, n_positive, n_negative
+        const float *low
+        const float *high
+    ctypedef struct dtd_term_f64:
+        double p_positive, p_negative, n_positive, n_negative
+        const double *low
+        const double *high
+    int dtd_dense_forward_f32(
+        dtd_dense_shape, const float *, const float *, const float *, float *) nogil
+    int dtd_dense_forward_z_f32(
+        dtd_dense_shape, const float *, const float *, const float *, const dtd_term_f32 *,
+        float *, float *) nogil
+    int dtd_dense_square_sums_f32(dtd_dense_shape, const float *, float *) nogil
+    int dtd_dense_redistribute_f32(
+        dtd_dense_shape, const float *, const float *, const dtd_term_f32 *, const float *, int,
+        float *) nogil
+    int dtd_dense_redistribute_square_f32(
+        dtd_dense_shape, const float *, const float *, float *) nogil
+    int dtd_dense_gradient_f32(dtd_dense_shape, const float *, const float *, float *) nogil
+    int dtd_dense_weight_gradient_f32(
+        dtd_dense_shape, const float *, const float *, int, float *, float *) nogil
+    int dtd_quotient_f32(
+        dtd_dense_shape, int, const float *, const float *, const float *, float, float, float *,
+        double *) nogil
+    int dtd_row_sums_f32(size_t, size_t, const float *, double *) nogil
+    int dtd_first_outside_f32(
+        size_t, size_t, const float *, const float *, size_t, const float *, size_t, size_t *) nogil
+    int dtd_pool_forward_f32(dtd_pool_shape, double, const float *, float *) nogil
+    int dtd_pool_gradient_f32(
+        dtd_pool_shape, double, const float *, const float *, const float *, float *) nogil
+    int dtd_pool_redistribute_f32(
+        dtd_pool_shape, int, const float *, const float *, float *, double *) nogil
+    int dtd_dense_forward_f64(
+        dtd_dense_shape, const double *, const double *, const double *, double *) nogil
+    int dtd_dense_forward_z_f64(
+        dtd_dense_shape, const double *, const double *, const double *, const dtd_term_f64 *,
+        double *, double *) nogil
+    int dtd_dense_square_sums_f64(dtd_dense_shape, const double *, double *) nogil
+    int dtd_dense_redistribute_f64(
+        dtd_dense_shape, const double *, const double *, const dtd_term_f64 *, const double *, int,
+        double *) nogil
+    int dtd_dense_redistribute_square_f64(
+        dtd_dense_shape, const double *, const double *, double *) nogil
+    int dtd_dense_gradient_f64(dtd_dense_shape, const double *, const double *, double *) nogil
+    int dtd_dense_weight_gradient_f64(
+        dtd_dense_shape, const double *, const double *, int, double *, double *) nogil
+    int dtd_quotient_f64(
+        dtd_dense_shape, int, const double *, const double *, const double *, double, double,
+        double *, double *) nogil
+    int dtd_row_sums_f64(size_t, size_t, const double *, double *) nogil
+    int dtd_first_outside_f64(
+        size_t, size_t, const double *, const double *, size_t, const double *, size_t,
+        size_t *) nogil
+    int dtd_pool_forward_f64(dtd_pool_shape, double, const double *, double *) nogil
+    int dtd_pool_gradient_f64(
+        dtd_pool_shape, double, const double *, const double *, const double *, double *) nogil
+    int dtd_pool_redistribute_f64(
+        dtd_pool_shape, int, const double *, const double *, double *, double *) nogil
+    const char *dtd_strerror(int)
+    int dtd_set_num_threads(int)
+    int dtd_get_num_threads()
+    int dtd_has_openmp()
+    int dtd_select_isa(const char *)
+    const char *dtd_isa_name()
+    const char *dtd_isa_level(size_t, int *)
+    const char *dtd_compiler()
+
+
+cdef int check(int status) except -1:
+    """Turn a code of the core into an exception; the only place that does."""
+    if status == DTD_OK:
+        return 0
+    message = dtd_strerror(status).decode()
+    if status == DTD_ERROR_MEMORY:
+        raise MemoryError(message)
+    raise ValueError(message)
+
+
+cdef int want(str name, tuple shape, tuple expected) except -1:
+    raise ValueError(f"{name} must have shape {expected}, not {shape}")
+
+
+cdef inline int shape1(str name, Py_ssize_t have, Py_ssize_t size) except -1:
+    return 0 if have == size else want(name, (have,), (size,))
+
+
+cdef inline int shape2(
+    str name, Py_ssize_t have0, Py_ssize_t have1, Py_ssize_t size0, Py_ssize_t size1
+) except -1:
+    if have0 == size0 and have1 == size1:
+        return 0
+    return want(name, (have0, have1), (size0, size1))
+
+
+cdef inline int shape3(
+    str name, Py_ssize_t have0, Py_ssize_t have1, Py_ssize_t have2,
+    Py_ssize_t size0, Py_ssize_t size1, Py_ssize_t size2,
+) except -1:
+    if have0 == size0 and have1 == size1 and have2 == size2:
+        return 0
+    return want(name, (have0, have1, have2), (size0, size1, size2))
+
+
+cdef inline double *doubles_of(double[::1] x) noexcept nogil:
+    return &x[0] if x.shape[0] else NULL
+
+
+cdef inline double *account_of(double[:, :, ::1] x) noexcept nogil:
+    return &x[0, 0, 0] if x.shape[0] and x.shape[1] and x.shape[2] else NULL
+
+
+cdef Py_ssize_t groups_of(Py_ssize_t neurons, Py_ssize_t size) except -1:
+    if size < 1 or neurons % size:
+        raise ValueError(f"size must divide the {neurons} neurons of x, not {size}")
+    return neurons // size
+
+
+def set_num_threads(threads: int) -> None:
+    """Upper bound for the threads of a call; 0 takes the bound away."""
+    check(dtd_set_num_threads(threads))
+
+
+def get_num_threads() -> int:
+    """The threads that the next large call may use."""
+    return dtd_get_num_threads()
+
+
+def select_isa(name: str | None) -> None:
+    """Use the instruction set level of that name, or with None the best that runs here."""
+    if name is None:
+        check(dtd_select_isa(NULL))
+        return
+    encoded = name.encode()
+    status = dtd_select_isa(encoded)
+    if status != DTD_OK:
+        levels = ", ".join(config()["isa_levels"])
+        raise ValueError(f"{dtd_strerror(status).decode()}; this build and processor run: {levels}")
+
+
+def config() -> dict[str, object]:
+    """What the core is: version, compiler, level in use, levels that run here, OpenMP, threads."""
+    levels = []
+    cdef size_t index = 0
+    cdef int supported = 0
+    cdef const char *level = dtd_isa_level(0, &supported)
+    while level != NULL:
+        if supported:
+            levels.append(level.decode())
+        index += 1
+        level = dtd_isa_level(index, &supported)
+    return {
+        "core": DTD_VERSION.decode(),
+        "compiler": dtd_compiler().decode(),
+        "isa": dtd_isa_name().decode(),
+        "isa_levels": levels,
+        "openmp": bool(dtd_has_openmp()),
+        "threads": dtd_get_num_threads(),
+    }
+
+
+# Watches for forks from now on: a forked child works serially until it sets its own number.
+check(dtd_set_num_threads(0))
+
+
+# ---- single precision ------------------------------------------------------------------------
+
+cdef inline const float *in1_f32(const float[::1] x) noexcept nogil:
+    return &x[0] if x is not None and x.shape[0] else NULL
+
+
+cdef inline const float *in2_f32(const float[:, ::1] x) noexcept nogil:
+    return &x[0, 0] if x.shape[0] and x.shape[1] else NULL
+
+
+cdef inline const float *in3_f32(const float[:, :, ::1] x) noexcept nogil:
+    return &x[0, 0, 0] if x.shape[0] and x.shape[1] and x.shape[2] else NULL
+
+
+cdef inline float *out2_f32(float[:, ::1] x) noexcept nogil:
+    return &x[0, 0] if x is not None and x.shape[0] and x.shape[1] else NULL
+
+
+cdef inline float *out3_f32(float[:, :, ::1] x) noexcept nogil:
+    return &x[0, 0, 0] if x.shape[0] and x.shape[1] and x.shape[2] else NULL
+
+
+cdef int term_f32(
+    dtd_term_f32 *term, tuple coefficients, const float[::1] low, const float[::1] high,
+    Py_ssize_t inputs
+) except -1:
+    if len(coefficients) != 4:
+        raise ValueError("coefficients must be (p_positive, p_negative, n_positive, n_negative)")
+    term.p_positive, term.p_negative, term.n_positive, term.n_negative = coefficients
+    if low is not None:
+        shape1("low", low.shape[0], inputs)
+    if high is not None:
+        shape1("high", high.shape[0], inputs)
+    term.low = in1_f32(low)
+    term.high = in1_f32(high)
+    return 0
+
+
+cdef inline float *out1_f32(float[::1] x) noexcept nogil:
+    return &x[0] if x is not None and x.shape[0] else NULL
+
+
+def dense_forward_f32(
+    const float[:, ::1] x not None, const float[:, ::1] w not None, const float[::1] b, float[:,
+    ::1] a not None
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], w.shape[0]]
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    if b is not None:
+        shape1("b", b.shape[0], w.shape[0])
+    shape2("a", a.shape[0], a.shape[1], x.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_forward_f32(shape, in2_f32(x), in2_f32(w), in1_f32(b), out2_f32(a))
+    check(status)
+
+
+def dense_forward_z_f32(
+    const float[:, ::1] x not None, const float[:, ::1] w not None, const float[::1] b,
+    tuple coefficients not None, const float[::1] low, const float[::1] high,
+    float[:, ::1] a, float[:, ::1] z not None,
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], w.shape[0]]
+    cdef dtd_term_f32 term
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    if b is not None:
+        shape1("b", b.shape[0], w.shape[0])
+    term_f32(&term, coefficients, low, high, x.shape[1])
+    if a is not None:
+        shape2("a", a.shape[0], a.shape[1], x.shape[0], w.shape[0])
+    shape2("z", z.shape[0], z.shape[1], x.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_forward_z_f32(
+            shape, in2_f32(x), in2_f32(w), in1_f32(b), &term, out2_f32(a), out2_f32(z))
+    check(status)
+
+
+def dense_square_sums_f32(const float[:, ::1] w not None, float[::1] z not None):
+    cdef dtd_dense_shape shape = [0, 1, w.shape[1], w.shape[0]]
+    shape1("z", z.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_square_sums_f32(shape, in2_f32(w), out1_f32(z))
+    check(status)
+
+
+def dense_redistribute_f32(
+    const float[:, ::1] x not None, const float[:, ::1] w not None, tuple coefficients not None,
+    const float[::1] low, const float[::1] high, const float[:, :, ::1] s not None, bint accumulate,
+    float[:, :, ::1] r not None,
+):
+    cdef dtd_dense_shape shape = [x.shape[0], s.shape[1], x.shape[1], w.shape[0]]
+    cdef dtd_term_f32 term
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    term_f32(&term, coefficients, low, high, x.shape[1])
+    shape3("s", s.shape[0], s.shape[1], s.shape[2], x.shape[0], s.shape[1], w.shape[0])
+    shape3("r", r.shape[0], r.shape[1], r.shape[2], x.shape[0], s.shape[1], x.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_redistribute_f32(
+            shape, in2_f32(x), in2_f32(w), &term, in3_f32(s), accumulate, out3_f32(r))
+    check(status)
+
+
+def dense_redistribute_square_f32(
+    const float[:, ::1] w not None, const float[:, ::1] s not None, float[:, ::1] r not None
+):
+    cdef dtd_dense_shape shape = [s.shape[0], 1, w.shape[1], w.shape[0]]
+    shape2("s", s.shape[0], s.shape[1], s.shape[0], w.shape[0])
+    shape2("r", r.shape[0], r.shape[1], s.shape[0], w.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_redistribute_square_f32(shape, in2_f32(w), in2_f32(s), out2_f32(r))
+    check(status)
+
+
+def dense_gradient_f32(
+    const float[:, ::1] w not None, const float[:, ::1] g not None, float[:, ::1] gx not None
+):
+    cdef dtd_dense_shape shape = [g.shape[0], 1, w.shape[1], w.shape[0]]
+    shape2("g", g.shape[0], g.shape[1], g.shape[0], w.shape[0])
+    shape2("gx", gx.shape[0], gx.shape[1], g.shape[0], w.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_gradient_f32(shape, in2_f32(w), in2_f32(g), out2_f32(gx))
+    check(status)
+
+
+def dense_weight_gradient_f32(
+    const float[:, ::1] x not None, const float[:, ::1] g not None, float[:, ::1] gw not None,
+    float[::1] gb
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], g.shape[1]]
+    shape2("g", g.shape[0], g.shape[1], x.shape[0], g.shape[1])
+    shape2("gw", gw.shape[0], gw.shape[1], g.shape[1], x.shape[1])
+    if gb is not None:
+        shape1("gb", gb.shape[0], g.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_weight_gradient_f32(
+            shape, in2_f32(x), in2_f32(g), 0, out2_f32(gw), out1_f32(gb))
+    check(status)
+
+
+def quotient_f32(
+    const float[:, :, ::1] relevance not None, z not None, const float[::1] bias,
+    double epsilon, double limit, float[:, :, ::1] s not None, double[:, :, ::1] account not None,
+):
+    cdef Py_ssize_t n = relevance.shape[0], k = relevance.shape[1], outputs = relevance.shape[2]
+    cdef dtd_dense_shape shape = [n, k, 0, outputs]
+    cdef int shared = z.ndim == 1
+    cdef const float[::1] one = None
+    cdef const float[:, ::1] many = None
+    cdef const float *pz
+    if shared:
+        one = z
+        shape1("z", one.shape[0], outputs)
+        pz = in1_f32(one)
+    else:
+        many = z
+        shape2("z", many.shape[0], many.shape[1], n, outputs)
+        pz = in2_f32(many)
+    if bias is not None:
+        shape1("bias", bias.shape[0], outputs)
+    shape3("s", s.shape[0], s.shape[1], s.shape[2], n, k, outputs)
+    shape3("account", account.shape[0], account.shape[1], account.shape[2], n, k, 4)
+    cdef int status
+    with nogil:
+        status = dtd_quotient_f32(
+            shape, shared, in3_f32(relevance), pz, in1_f32(bias), <float>epsilon, <float>limit,
+            out3_f32(s), account_of(account))
+    check(status)
+
+
+def row_sums_f32(const float[:, ::1] x not None, double[::1] sums not None):
+    cdef Py_ssize_t rows = x.shape[0], columns = x.shape[1]
+    shape1("sums", sums.shape[0], rows)
+    cdef int status
+    with nogil:
+        status = dtd_row_sums_f32(rows, columns, in2_f32(x), doubles_of(sums))
+    check(status)
+
+
+def pool_forward_f32(
+    const float[:, ::1] x not None, Py_ssize_t size, double p, float[:, ::1] y not None
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size)
+    cdef dtd_pool_shape shape = [x.shape[0], 1, groups, size]
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], groups)
+    cdef int status
+    with nogil:
+        status = dtd_pool_forward_f32(shape, p, in2_f32(x), out2_f32(y))
+    check(status)
+
+
+def pool_gradient_f32(
+    const float[:, ::1] x not None, const float[:, ::1] y not None, Py_ssize_t size, double p,
+    const float[:, :, ::1] g not None, float[:, :, ::1] gx not None,
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size)
+    cdef dtd_pool_shape shape = [x.shape[0], g.shape[1], groups, size]
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], groups)
+    shape3("g", g.shape[0], g.shape[1], g.shape[2], x.shape[0], g.shape[1], groups)
+    shape3("gx", gx.shape[0], gx.shape[1], gx.shape[2], x.shape[0], g.shape[1], x.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_pool_gradient_f32(shape, p, in2_f32(x), in2_f32(y), in3_f32(g), out3_f32(gx))
+    check(status)
+
+
+def pool_redistribute_f32(
+    const float[:, ::1] x not None, Py_ssize_t size, bint winner, const float[:, :,
+    ::1] relevance not None,
+    float[:, :, ::1] r not None, double[:, :, ::1] account not None,
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size), n = x.shape[0], k = relevance.shape[1]
+    cdef dtd_pool_shape shape = [n, k, groups, size]
+    shape3("relevance", relevance.shape[0], k, relevance.shape[2], n, k, groups)
+    shape3("r", r.shape[0], r.shape[1], r.shape[2], n, k, x.shape[1])
+    shape3("account", account.shape[0], account.shape[1], account.shape[2], n, k, 4)
+    cdef int status
+    with nogil:
+        status = dtd_pool_redistribute_f32(
+            shape, winner, in2_f32(x), in3_f32(relevance), out3_f32(r), account_of(account))
+    check(status)
+
+
+def first_outside_f32(
+    const float[:, ::1] x not None, const float[::1] low not None, const float[::1] high not None
+) -> int:
+    cdef Py_ssize_t samples = x.shape[0], inputs = x.shape[1]
+    if low.shape[0] != 1:
+        shape1("low", low.shape[0], inputs)
+    if high.shape[0] != 1:
+        shape1("high", high.shape[0], inputs)
+    cdef size_t index = 0, low_count = low.shape[0], high_count = high.shape[0]
+    cdef int status
+    with nogil:
+        status = dtd_first_outside_f32(
+            samples, inputs, in2_f32(x), in1_f32(low), low_count, in1_f32(high), high_count, &index)
+    check(status)
+    return index
+
+
+# ---- double precision ------------------------------------------------------------------------
+
+cdef inline const double *in1_f64(const double[::1] x) noexcept nogil:
+    return &x[0] if x is not None and x.shape[0] else NULL
+
+
+cdef inline const double *in2_f64(const double[:, ::1] x) noexcept nogil:
+    return &x[0, 0] if x.shape[0] and x.shape[1] else NULL
+
+
+cdef inline const double *in3_f64(const double[:, :, ::1] x) noexcept nogil:
+    return &x[0, 0, 0] if x.shape[0] and x.shape[1] and x.shape[2] else NULL
+
+
+cdef inline double *out2_f64(double[:, ::1] x) noexcept nogil:
+    return &x[0, 0] if x is not None and x.shape[0] and x.shape[1] else NULL
+
+
+cdef inline double *out3_f64(double[:, :, ::1] x) noexcept nogil:
+    return &x[0, 0, 0] if x.shape[0] and x.shape[1] and x.shape[2] else NULL
+
+
+cdef int term_f64(
+    dtd_term_f64 *term, tuple coefficients, const double[::1] low, const double[::1] high,
+    Py_ssize_t inputs
+) except -1:
+    if len(coefficients) != 4:
+        raise ValueError("coefficients must be (p_positive, p_negative, n_positive, n_negative)")
+    term.p_positive, term.p_negative, term.n_positive, term.n_negative = coefficients
+    if low is not None:
+        shape1("low", low.shape[0], inputs)
+    if high is not None:
+        shape1("high", high.shape[0], inputs)
+    term.low = in1_f64(low)
+    term.high = in1_f64(high)
+    return 0
+
+
+cdef inline double *out1_f64(double[::1] x) noexcept nogil:
+    return &x[0] if x is not None and x.shape[0] else NULL
+
+
+def dense_forward_f64(
+    const double[:, ::1] x not None, const double[:, ::1] w not None, const double[::1] b,
+    double[:, ::1] a not None
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], w.shape[0]]
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    if b is not None:
+        shape1("b", b.shape[0], w.shape[0])
+    shape2("a", a.shape[0], a.shape[1], x.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_forward_f64(shape, in2_f64(x), in2_f64(w), in1_f64(b), out2_f64(a))
+    check(status)
+
+
+def dense_forward_z_f64(
+    const double[:, ::1] x not None, const double[:, ::1] w not None, const double[::1] b,
+    tuple coefficients not None, const double[::1] low, const double[::1] high,
+    double[:, ::1] a, double[:, ::1] z not None,
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], w.shape[0]]
+    cdef dtd_term_f64 term
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    if b is not None:
+        shape1("b", b.shape[0], w.shape[0])
+    term_f64(&term, coefficients, low, high, x.shape[1])
+    if a is not None:
+        shape2("a", a.shape[0], a.shape[1], x.shape[0], w.shape[0])
+    shape2("z", z.shape[0], z.shape[1], x.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_forward_z_f64(
+            shape, in2_f64(x), in2_f64(w), in1_f64(b), &term, out2_f64(a), out2_f64(z))
+    check(status)
+
+
+def dense_square_sums_f64(const double[:, ::1] w not None, double[::1] z not None):
+    cdef dtd_dense_shape shape = [0, 1, w.shape[1], w.shape[0]]
+    shape1("z", z.shape[0], w.shape[0])
+    cdef int status
+    with nogil:
+        status = dtd_dense_square_sums_f64(shape, in2_f64(w), out1_f64(z))
+    check(status)
+
+
+def dense_redistribute_f64(
+    const double[:, ::1] x not None, const double[:, ::1] w not None, tuple coefficients not None,
+    const double[::1] low, const double[::1] high, const double[:, :, ::1] s not None,
+    bint accumulate,
+    double[:, :, ::1] r not None,
+):
+    cdef dtd_dense_shape shape = [x.shape[0], s.shape[1], x.shape[1], w.shape[0]]
+    cdef dtd_term_f64 term
+    shape2("w", w.shape[0], w.shape[1], w.shape[0], x.shape[1])
+    term_f64(&term, coefficients, low, high, x.shape[1])
+    shape3("s", s.shape[0], s.shape[1], s.shape[2], x.shape[0], s.shape[1], w.shape[0])
+    shape3("r", r.shape[0], r.shape[1], r.shape[2], x.shape[0], s.shape[1], x.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_redistribute_f64(
+            shape, in2_f64(x), in2_f64(w), &term, in3_f64(s), accumulate, out3_f64(r))
+    check(status)
+
+
+def dense_redistribute_square_f64(
+    const double[:, ::1] w not None, const double[:, ::1] s not None, double[:, ::1] r not None
+):
+    cdef dtd_dense_shape shape = [s.shape[0], 1, w.shape[1], w.shape[0]]
+    shape2("s", s.shape[0], s.shape[1], s.shape[0], w.shape[0])
+    shape2("r", r.shape[0], r.shape[1], s.shape[0], w.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_redistribute_square_f64(shape, in2_f64(w), in2_f64(s), out2_f64(r))
+    check(status)
+
+
+def dense_gradient_f64(
+    const double[:, ::1] w not None, const double[:, ::1] g not None, double[:, ::1] gx not None
+):
+    cdef dtd_dense_shape shape = [g.shape[0], 1, w.shape[1], w.shape[0]]
+    shape2("g", g.shape[0], g.shape[1], g.shape[0], w.shape[0])
+    shape2("gx", gx.shape[0], gx.shape[1], g.shape[0], w.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_gradient_f64(shape, in2_f64(w), in2_f64(g), out2_f64(gx))
+    check(status)
+
+
+def dense_weight_gradient_f64(
+    const double[:, ::1] x not None, const double[:, ::1] g not None, double[:, ::1] gw not None,
+    double[::1] gb
+):
+    cdef dtd_dense_shape shape = [x.shape[0], 1, x.shape[1], g.shape[1]]
+    shape2("g", g.shape[0], g.shape[1], x.shape[0], g.shape[1])
+    shape2("gw", gw.shape[0], gw.shape[1], g.shape[1], x.shape[1])
+    if gb is not None:
+        shape1("gb", gb.shape[0], g.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_dense_weight_gradient_f64(
+            shape, in2_f64(x), in2_f64(g), 0, out2_f64(gw), out1_f64(gb))
+    check(status)
+
+
+def quotient_f64(
+    const double[:, :, ::1] relevance not None, z not None, const double[::1] bias,
+    double epsilon, double limit, double[:, :, ::1] s not None, double[:, :, ::1] account not None,
+):
+    cdef Py_ssize_t n = relevance.shape[0], k = relevance.shape[1], outputs = relevance.shape[2]
+    cdef dtd_dense_shape shape = [n, k, 0, outputs]
+    cdef int shared = z.ndim == 1
+    cdef const double[::1] one = None
+    cdef const double[:, ::1] many = None
+    cdef const double *pz
+    if shared:
+        one = z
+        shape1("z", one.shape[0], outputs)
+        pz = in1_f64(one)
+    else:
+        many = z
+        shape2("z", many.shape[0], many.shape[1], n, outputs)
+        pz = in2_f64(many)
+    if bias is not None:
+        shape1("bias", bias.shape[0], outputs)
+    shape3("s", s.shape[0], s.shape[1], s.shape[2], n, k, outputs)
+    shape3("account", account.shape[0], account.shape[1], account.shape[2], n, k, 4)
+    cdef int status
+    with nogil:
+        status = dtd_quotient_f64(
+            shape, shared, in3_f64(relevance), pz, in1_f64(bias), <double>epsilon, <double>limit,
+            out3_f64(s), account_of(account))
+    check(status)
+
+
+def row_sums_f64(const double[:, ::1] x not None, double[::1] sums not None):
+    cdef Py_ssize_t rows = x.shape[0], columns = x.shape[1]
+    shape1("sums", sums.shape[0], rows)
+    cdef int status
+    with nogil:
+        status = dtd_row_sums_f64(rows, columns, in2_f64(x), doubles_of(sums))
+    check(status)
+
+
+def pool_forward_f64(
+    const double[:, ::1] x not None, Py_ssize_t size, double p, double[:, ::1] y not None
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size)
+    cdef dtd_pool_shape shape = [x.shape[0], 1, groups, size]
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], groups)
+    cdef int status
+    with nogil:
+        status = dtd_pool_forward_f64(shape, p, in2_f64(x), out2_f64(y))
+    check(status)
+
+
+def pool_gradient_f64(
+    const double[:, ::1] x not None, const double[:, ::1] y not None, Py_ssize_t size, double p,
+    const double[:, :, ::1] g not None, double[:, :, ::1] gx not None,
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size)
+    cdef dtd_pool_shape shape = [x.shape[0], g.shape[1], groups, size]
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], groups)
+    shape3("g", g.shape[0], g.shape[1], g.shape[2], x.shape[0], g.shape[1], groups)
+    shape3("gx", gx.shape[0], gx.shape[1], gx.shape[2], x.shape[0], g.shape[1], x.shape[1])
+    cdef int status
+    with nogil:
+        status = dtd_pool_gradient_f64(shape, p, in2_f64(x), in2_f64(y), in3_f64(g), out3_f64(gx))
+    check(status)
+
+
+def pool_redistribute_f64(
+    const double[:, ::1] x not None, Py_ssize_t size, bint winner, const double[:, :,
+    ::1] relevance not None,
+    double[:, :, ::1] r not None, double[:, :, ::1] account not None,
+):
+    cdef Py_ssize_t groups = groups_of(x.shape[1], size), n = x.shape[0], k = relevance.shape[1]
+    cdef dtd_pool_shape shape = [n, k, groups, size]
+    shape3("relevance", relevance.shape[0], k, relevance.shape[2], n, k, groups)
+    shape3("r", r.shape[0], r.shape[1], r.shape[2], n, k, x.shape[1])
+    shape3("account", account.shape[0], account.shape[1], account.shape[2], n, k, 4)
+    cdef int status
+    with nogil:
+        status = dtd_pool_redistribute_f64(
+            shape, winner, in2_f64(x), in3_f64(relevance), out3_f64(r), account_of(account))
+    check(status)
+
+
+def first_outside_f64(
+    const double[:, ::1] x not None, const double[::1] low not None, const double[::1] high not None
+) -> int:
+    cdef Py_ssize_t samples = x.shape[0], inputs = x.shape[1]
+    if low.shape[0] != 1:
+        shape1("low", low.shape[0], inputs)
+    if high.shape[0] != 1:
+        shape1("high", high.shape[0], inputs)
+    cdef size_t index = 0, low_count = low.shape[0], high_count = high.shape[0]
+    cdef int status
+    with nogil:
+        status = dtd_first_outside_f64(
+            samples, inputs, in2_f64(x), in1_f64(low), low_count, in1_f64(high), high_count, &index)
+    check(status)
+    return index

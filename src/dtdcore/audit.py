@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Relevance accounting: what each layer received, passed on, and did not pass on, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtdcore.steps import BIAS, LOST, RECEIVED, STABILISER
+
+
+class ConservationError(ArithmeticError):
+    """A layer passed on less, or more, relevance than it received (`strict=True`)."""
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """The account of one layer; arrays (n,), or (n, k) for k targets, float64.
+
+    received = passed + bias + stabiliser + lost, to rounding.
+    """
+
+    name: str
+    rule: Any
+    #: Σ_j R_j, the relevance that arrived at the layer's outputs.
+    received: np.ndarray
+    #: Σ_i R_i, the relevance of the layer's inputs.
+    passed: np.ndarray
+    #: Absorbed by the bias, where the rule counts it in z_j.
+    bias: np.ndarray
+    #: Absorbed by the stabiliser ε.
+    stabiliser: np.ndarray
+    #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows).
+    lost: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """received - passed - bias - stabiliser - lost: 0 to rounding."""
+        return self.received - self.passed - self.bias - self.stabiliser - self.lost
+
+
+class Audit(Sequence):
+    """The accounts of all layers that redistribute relevance, from the output to the input.
+
+    Activations and layers that only rearrange numbers pass relevance on unchanged and have no
+    entry. `audit["dense_1"]` or `audit[0]` gives an `AuditEntry`; `print(audit)` a table.
+    """
+
+    def __init__(
+        self, names: list[str], rules: list[Any], accounts: np.ndarray, passed: np.ndarray
+    ) -> None:
+        self._names, self._rules = names, rules
+        self._accounts, self._passed = accounts, passed
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The layers' names, from the output to the input."""
+        return tuple(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, key: int | str) -> AuditEntry:
+        place = self._names.index(key) if isinstance(key, str) else range(len(self))[key]
+        account = self._accounts[place]
+        return AuditEntry(
+            self._names[place],
+            self._rules[place],
+            account[..., RECEIVED],
+            self._passed[place],
+            account[..., BIAS],
+            account[..., STABILISER],
+            account[..., LOST],
+        )
+
+    def __iter__(self) -> Iterator[AuditEntry]:
+        return (self[place] for place in range(len(self)))
+
+    def select(self, target: int) -> Audit:
+        """The audit of one of k targets."""
+        return Audit(
+            self._names, self._rules, self._accounts[:, :, target], self._passed[:, :, target]
+        )
+
+    def closes(self, rtol: float = 1e-4) -> bool:
+        """Does every account close: |residual| ≤ rtol · (the largest of its parts)?"""
+        return all(np.all(np.abs(e.residual) <= rtol * _scale(e)) for e in self)
+
+    def check_conservation(self, rtol: float) -> None:
+        """Raise a ConservationError naming the first layer with |received - passed| too large.
+
+        Raises
+        ------
+        ConservationError
+            If |received - passed| > rtol · |received| for any sample.
+        """
+        for entry in self:
+            missing = np.abs(entry.received - entry.passed)
+            if np.all(missing <= rtol * np.abs(entry.received)):
+                continue
+            worst = np.unravel_index(
+                int(np.argmax(missing - rtol * np.abs(entry.received))), missing.shape
+            )
+            raise ConservationError(
+                f"layer {entry.name} ({entry.rule!r}) received {entry.received[worst]:g} and "
+                f"passed on {entry.passed[worst]:g} for sample {worst[0]}: absorbed by the bias "
+                f"{entry.bias[worst]:g}, by the stabiliser {entry.stabiliser[worst]:g}, lost at "
+                f"z = 0 {entry.lost[worst]:g}"
+            )
+
+    def complain(self) -> None:
+        """Raise a FloatingPointError naming the first layer where relevance overflowed."""
+        for entry in self:
+            sums = (entry.received, entry.passed, entry.bias, entry.stabiliser, entry.lost)
+            if not all(np.all(np.isfinite(part)) for part in sums):
+                raise FloatingPointError(
+                    f"relevance overflows in layer {entry.name} ({entry.rule!r}); "
+                    "try float64, or a rule with a stabiliser such as Epsilon"
+                )
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Rows of text: a heading, then a row per layer with sums over samples and targets."""
+        heading = ("layer", "rule", "received", "passed on", "bias", "stabiliser", "lost at z=0")
+        lines = [heading]
+        for e in self:
+            parts = (e.received, e.passed, e.bias, e.stabiliser, e.lost)
+            lines.append(
+                (e.name, "proportional" if e.rule is None else repr(e.rule).strip("'"))
+                + tuple(f"{np.sum(part):.6g}" for part in parts)
+            )
+        return lines
+
+    def __repr__(self) -> str:
+        return format_table(self.table())
+
+
+def _scale(entry: AuditEntry) -> np.ndarray:
+    parts = (entry.received, entry.passed, entry.bias, entry.stabiliser, entry.lost)
+    return np.max([np.abs(part) for part in parts], axis=0)
+
+
+def format_table(lines: list[tuple[str, ...]], left: int = 2) -> str:
+    """Rows of text in columns, a rule below the heading; the first `left` columns flush left."""
+    widths = [max(len(line[c]) for line in lines) for c in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(text)

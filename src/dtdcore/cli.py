@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command `dtdcore`: experiments on real data, and what runs here.
+
+Answers go to the standard output, everything else to the standard error. Exit status: 0 done;
+2 wrong arguments, or data, a folder or a package that is missing, said in one line; 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from dtdcore._version import __version__
+from dtdcore.commands import demo, info, mnist, titanic
+from dtdcore.downloads import WrongFileError
+
+_COMMANDS = {"demo": demo, "mnist": mnist, "titanic": titanic, "info": info}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="dtdcore",
+        description="Deep Taylor decomposition: explain what a trained network decided.",
+    )
+    top.add_argument("--version", action="version", version=f"dtdcore {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in _COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, ImportError, WrongFileError) as error:
+        print(f"dtdcore: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dtdcore: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `dtdcore demo` and `dtdcore mnist` share: options, the run, and what is written."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from dtdcore.arrays import require
+from dtdcore.commands.arguments import add_output, note, positive, whole
+from dtdcore.experiments import pairs, pairs_figure, reports
+
+
+def add_pair_arguments(parser: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
+    """Options of the setting; `defaults` gives their defaults by name."""
+    parser.add_argument(
+        "--digit",
+        type=whole(0, 3),
+        default=defaults["digit"],
+        help="the digit to be detected, 0 to 3 (default: %(default)s)",
+    )
+    for name, parse, text in (
+        ("iterations", whole(1), "training iterations"),
+        ("neurons", whole(1), "detection neurons"),
+        ("learning_rate", positive, "learning rate"),
+        ("explained_pairs", whole(2), "held-out pairs to explain"),
+    ):
+        parser.add_argument(
+            "--" + name.replace("_pairs", "").replace("_", "-"),
+            dest=name,
+            type=parse,
+            default=defaults[name],
+            metavar="N" if parse is not positive else "X",
+            help=f"{text} (default: %(default)s)",
+        )
+    add_output(parser)
+
+
+def run_pairs(
+    name: str,
+    arguments: argparse.Namespace,
+    train: pairs.Digits,
+    test: pairs.Digits,
+    setting: pairs.Setting,
+) -> None:
+    """Run the experiment; write NAME.png, NAME.json and NAME-network.npz; print the table."""
+    require("matplotlib.figure", "plot")  # before the work, not after it
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    result = pairs.run(train, test, setting, progress=True)
+    content = pairs.as_json(result)
+    written = [
+        reports.write_figure(arguments.out / f"{name}.png", pairs_figure.draw(result)),
+        reports.write_json(arguments.out / f"{name}.json", content),
+        result.network.save(arguments.out / f"{name}-network.npz"),
+    ]
+    print(reports.to_json(content) if arguments.json else pairs.table(result))
+    note("wrote " + ", ".join(str(path) for path in written))

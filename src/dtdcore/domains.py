@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Input domains: where the inputs of a network can lie.
+
+The domain decides where a root point may be searched, and so which rule redistributes relevance
+onto the inputs (Montavon et al. 2017, one-layer networks): all of ℝ^d gives the w²-rule, ℝ₊^d the
+z⁺-rule, a box the z^B-rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import ArrayFields, as_bound, as_float, check_finite, check_range, rows
+
+
+class Domain:
+    """Base of all input domains: a closed, convex set with 0 in it."""
+
+    def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bound as flat arrays of one number or one per number of an input.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of one input, without the batch axis.
+        dtype : numpy.dtype
+            The dtype of the bounds.
+
+        Raises
+        ------
+        ValueError
+            If the domain's arrays do not broadcast to `shape`.
+        """
+        raise NotImplementedError  # every domain below answers this
+
+    def check(self, x: np.ndarray, name: str = "x") -> None:
+        """Raise a ValueError that names the first value of `x` (n, *shape) outside the domain."""
+        low, high = self.bounds(x.shape[1:], x.dtype)
+        check_range(x, name, low, high, self)
+
+    def contains(self, x: Any, tolerance: float = 0.0) -> np.ndarray:
+        """For every sample of `x` (n, *shape): does it lie in the domain? (n,) bool.
+
+        `tolerance` is an absolute distance by which each number may be outside.
+        """
+        x = as_float(x, "x")
+        low, high = self.bounds(x.shape[1:], x.dtype)
+        flat = rows(x)
+        inside = (flat >= low - tolerance) & (flat <= high + tolerance) & np.isfinite(flat)
+        return np.all(inside, axis=1)
+
+    def project(self, x: Any) -> np.ndarray:
+        """The point of the domain nearest to each sample of `x` (n, *shape): min(max(x, l), h)."""
+        x = as_float(x, "x")
+        low, high = self.bounds(x.shape[1:], x.dtype)
+        return np.clip(rows(x), low, high).reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class Reals(Domain):
+    """All of ℝ^d: nothing is known of the inputs. Gives the w²-rule."""
+
+    def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """-∞ and ∞: see `Domain.bounds`."""
+        return np.array([-np.inf], dtype), np.array([np.inf], dtype)
+
+    def check(self, x: np.ndarray, name: str = "x") -> None:
+        """Raise a ValueError that names the first value of `x` that is not finite."""
+        check_finite(x, name)
+
+
+@dataclass(frozen=True)
+class NonNegative(Domain):
+    """ℝ₊^d: x ≥ 0, as ReLU neurons give it. Gives the z⁺-rule."""
+
+    def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """0 and ∞: see `Domain.bounds`."""
+        return np.array([0.0], dtype), np.array([np.inf], dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Box(ArrayFields, Domain):
+    """l ≤ x ≤ h, as pixels have it. Gives the z^B-rule.
+
+    Parameters
+    ----------
+    low, high : float or array
+        l ≤ 0 ≤ h, finite. Arrays broadcast to one input, without the batch axis: a box that
+        differs by colour channel has shape (channels, 1, 1).
+
+    Raises
+    ------
+    ValueError
+        Unless l ≤ 0 ≤ h everywhere and all numbers are finite.
+    """
+
+    low: Any
+    high: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", as_bound(self.low, "low"))
+        object.__setattr__(self, "high", as_bound(self.high, "high"))
+        check_box(self.low, self.high)
+
+    def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """`low` and `high`: see `Domain.bounds`."""
+        return flat_bound(self.low, "low", shape, dtype), flat_bound(
+            self.high, "high", shape, dtype
+        )
+
+
+def check_box(low: float | np.ndarray, high: float | np.ndarray) -> None:
+    """Raise a ValueError unless low ≤ 0 ≤ high."""
+    if np.any(np.asarray(low) > 0) or np.any(np.asarray(high) < 0):
+        raise ValueError(
+            f"a box needs low <= 0 <= high (the method's z^B-rule holds for such boxes), "
+            f"got low up to {np.max(low):g} and high down to {np.min(high):g}"
+        )
+
+
+def flat_bound(
+    bound: float | np.ndarray, name: str, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """A bound as a flat array of length 1 or prod(shape), rounded to `dtype`."""
+    if isinstance(bound, float):
+        return np.array([bound], dtype)
+    try:
+        return np.broadcast_to(bound, shape).astype(dtype).reshape(-1)
+    except ValueError:
+        raise ValueError(
+            f"{name} has shape {np.shape(bound)}, which does not broadcast to one input's {shape}"
+        ) from None

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an explainer returns: heatmaps, what they explain, and the proof of what was lost."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dtdcore.audit import Audit
+from dtdcore.colours import colorize, encode_png
+from dtdcore.files import write_npz
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """Heatmaps of a batch. With k targets all but `inputs` and `output` have an axis k."""
+
+    #: How it was made, such as "DeepTaylor(Box(low=0.0, high=1.0))".
+    method: str
+    #: x, (n, *input shape).
+    inputs: np.ndarray
+    #: What the network said, (n, *output shape).
+    output: np.ndarray
+    #: Which output was explained, (n,) or (n, k); None where the call gave `relevance`.
+    target: np.ndarray | None
+    #: f(x), the number that a conservative heatmap sums to: the starting relevance. (n,) or (n, k).
+    explained: np.ndarray
+    #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of x.
+    relevance: np.ndarray
+    #: The account of every layer; None for methods that do not redistribute relevance.
+    audit: Audit | None
+
+    def __len__(self) -> int:
+        return len(self.relevance)
+
+    @property
+    def total(self) -> np.ndarray:
+        """Σ_p R_p in float64, (n,) or (n, k)."""
+        return self._per_heatmap(np.sum, dtype=np.float64)
+
+    def _per_heatmap(self, reduce: Any, **options: Any) -> np.ndarray:
+        lead = self.explained.ndim
+        axes = tuple(range(lead, self.relevance.ndim))
+        return reduce(self.relevance, axis=axes, **options)
+
+    def is_conservative(self, rtol: float | None = None, atol: float = 0.0) -> np.ndarray:
+        """Definition 1: Σ_p R_p = f(x). (n,) or (n, k) bool.
+
+        Parameters
+        ----------
+        rtol, atol : float
+            True where |Σ_p R_p - f(x)| ≤ atol + rtol · |f(x)|; rtol is 1e-4 for float32 and 1e-9
+            for float64 by default.
+        """
+        if rtol is None:
+            rtol = default_tolerance(self.relevance.dtype)
+        missing = np.abs(self.total - self.explained)
+        return missing <= atol + rtol * np.abs(self.explained)
+
+    def is_positive(self, atol: float = 0.0) -> np.ndarray:
+        """Definition 2: R_p ≥ 0 for all p (R_p ≥ -atol). (n,) or (n, k) bool."""
+        return self._per_heatmap(np.min, initial=0.0) >= -atol
+
+    def is_consistent(self, rtol: float | None = None, atol: float = 0.0) -> np.ndarray:
+        """Definition 3: conservative and positive. (n,) or (n, k) bool.
+
+        It is no measure of quality: the uniform heatmap R_p = f(x) / d is consistent.
+        """
+        return self.is_conservative(rtol, atol) & self.is_positive(atol)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write all arrays to an .npz file (no pickle), whole or not at all; returns its path.
+
+        It holds relevance, inputs, output, explained, method, target (where there is one), and the
+        audit as `audit_names` and `audit` (layers, n[, k], 5): received, passed on, absorbed by
+        the bias, absorbed by the stabiliser, lost.
+        """
+        arrays: dict[str, Any] = {
+            "relevance": self.relevance,
+            "inputs": self.inputs,
+            "output": self.output,
+            "explained": self.explained,
+            "method": np.array(self.method),
+        }
+        if self.target is not None:
+            arrays["target"] = self.target
+        if self.audit is not None:
+            arrays["audit_names"] = np.array(self.audit.names, dtype=np.str_)
+            arrays["audit"] = np.array(
+                [
+                    np.stack([e.received, e.passed, e.bias, e.stabiliser, e.lost], axis=-1)
+                    for e in self.audit
+                ]
+            )
+        return write_npz(path, **arrays)
+
+    def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Draw the inputs and heatmaps, or bars for tabular inputs; see `dtdcore.plots`.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Feature names, for inputs of shape (features,).
+        **options
+            For `dtdcore.plots.plot_explanation`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing (extra `plot`).
+        """
+        from dtdcore.plots import plot_explanation
+
+        return plot_explanation(
+            self.inputs, self.relevance, explained=self.explained, names=names, **options
+        )
+
+    def __repr__(self) -> str:
+        heatmaps = self.explained.size
+        lines = [
+            f"{self.method}: {heatmaps} heatmap{'s' * (heatmaps != 1)} of shape "
+            f"{self.inputs.shape[1:]}, {self.relevance.dtype}"
+        ]
+        if heatmaps:
+            difference = np.mean(np.abs(self.total - self.explained))
+            lines += [
+                f"f(x) {_range(self.explained)}, sum of R {_range(self.total)}, "
+                f"mean |f - sum of R| {difference:.4g}",
+                f"conservative {_share(self.is_conservative())}, "
+                f"positive {_share(self.is_positive())}, "
+                f"consistent {_share(self.is_consistent())}",
+            ]
+        if self.audit is not None:
+            lines.append(repr(self.audit))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the text, and the first heatmaps as pictures where inputs are images."""
+        parts = [f"<pre>{html.escape(repr(self))}</pre>"]
+        parts += [
+            f'<img alt="{name}" style="image-rendering:pixelated;height:8em;margin:2px" '
+            f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+            for name, picture in self._pictures(limit=8)
+        ]
+        return f"<div>{''.join(parts)}</div>"
+
+    def _pictures(self, limit: int) -> list[tuple[str, bytes]]:
+        shape = self.inputs.shape[1:]
+        if len(shape) not in (2, 3) or 0 in shape:
+            return []
+        heatmaps = self.relevance.reshape(-1, *shape)[:limit]
+        if len(shape) == 3:
+            heatmaps = heatmaps.sum(axis=1)
+        return [(f"heatmap {m}", encode_png(colorize(h))) for m, h in enumerate(heatmaps)]
+
+
+def default_tolerance(dtype: np.dtype) -> float:
+    """The relative tolerance of conservation: 1e-4 for float32, 1e-9 for float64."""
+    return 1e-4 if dtype == np.float32 else 1e-9
+
+
+def _share(flags: np.ndarray) -> str:
+    return f"{np.count_nonzero(flags)}/{flags.size}"
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = f"{values.min():.4g}", f"{values.max():.4g}"
+    return low if low == high else f"{low} to {high}"

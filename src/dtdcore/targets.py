@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Targets: which outputs of a network are to be explained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import rows
+
+
+def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
+    """Targets as an array (n, k), and whether the result shall go without the axis k.
+
+    Parameters
+    ----------
+    output : array (n, *output shape)
+        What the network said; targets count its numbers in order.
+    target : None, int, (n,) ints or (n, k) ints
+        None: the only output, or the largest of each sample.
+
+    Raises
+    ------
+    TypeError
+        If `target` does not hold whole numbers.
+    ValueError
+        If its shape is wrong or there is no such output.
+    """
+    output = rows(output)
+    n, size = output.shape
+    if size == 0:
+        raise ValueError("the network has no output to explain")
+    if target is None:
+        if size == 1 or n == 0:
+            return np.zeros((n, 1), np.intp), True
+        return np.argmax(output, axis=1)[:, None], True
+    targets = np.asarray(target)
+    if targets.dtype.kind not in "iu" and targets.size:
+        raise TypeError(f"target must hold whole numbers, got {target!r}")
+    if targets.ndim == 0:
+        targets, single = np.full((n, 1), targets, np.intp), True
+    elif targets.ndim in (1, 2) and targets.shape[0] == n:
+        single = targets.ndim == 1
+        targets = (targets[:, None] if single else targets).astype(np.intp)
+    else:
+        raise ValueError(
+            f"target must be None, an int, ({n},) ints or ({n}, k) ints for this batch, "
+            f"got shape {targets.shape}"
+        )
+    if targets.size and (targets.min() < 0 or targets.max() >= size):
+        wrong = targets[(targets < 0) | (targets >= size)][0]
+        raise ValueError(f"target {wrong} is not among the network's {size} outputs")
+    return targets, single
+
+
+def one_hot(output: np.ndarray, targets: np.ndarray, values: Any = 1) -> np.ndarray:
+    """`values` (broadcast to (n, k)) at the targets, 0 elsewhere: (n, k, *output shape)."""
+    n, k = targets.shape
+    result = np.zeros((n * k, rows(output).shape[1]), output.dtype)
+    if result.shape[1] == 1:
+        result[:] = np.reshape(values, (-1, 1))
+    else:
+        result[np.arange(n * k), targets.reshape(-1)] = np.reshape(values, -1)
+    return result.reshape(n, k, *output.shape[1:])
+
+
+def pick(output: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The numbers of the output at the targets: (n, k)."""
+    flat = rows(output)
+    return (
+        flat
+        if flat.shape == targets.shape == (len(flat), 1)
+        else np.take_along_axis(flat, targets, axis=1)
+    )

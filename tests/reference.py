@@ -1,0 +1,463 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""The formulas of deep Taylor decomposition once more, slowly, in NumPy float64.
+
+This file is the second opinion: it is written from the formulas (Montavon et al., Pattern Recognition
+65, 2017) and never imports dtdcore. Every rule is the explicit array q[n, i, j] of shares that input i
+has in neuron j, and nothing is skipped, fused or blocked:
+
+    z_j = sum_i q_ij        s_j = R_j / z_j  (0 where z_j = 0)        R_i = sum_j q_ij s_j
+
+Shapes: x (n, i), w (i, j), b (j,) or None, a (n, j), relevance of the outputs (n, k, j) and of the
+inputs (n, k, i), where k counts the targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def _f64(*arrays):
+    return [None if a is None else np.asarray(a, dtype=np.float64) for a in arrays]
+
+
+def positive(a):
+    """max(0, a)."""
+    return np.where(a > 0, a, 0.0)
+
+
+def negative(a):
+    """min(0, a)."""
+    return np.where(a < 0, a, 0.0)
+
+
+# ---------------------------------------------------------------------------- dense layer
+
+
+def dense(x, w, b=None):
+    """a_j = sum_i x_i w_ij + b_j."""
+    x, w, b = _f64(x, w, b)
+    a = (x[:, :, None] * w[None, :, :]).sum(axis=1)
+    return a if b is None else a + b
+
+
+def dense_gradient(w, g):
+    """gx_i = sum_j w_ij g_j, for g (..., j)."""
+    w, g = _f64(w, g)
+    return (g[..., None, :] * w).sum(axis=-1)
+
+
+def dense_weight_gradient(x, g):
+    """gw_ij = sum_n x_ni g_nj and gb_j = sum_n g_nj."""
+    x, g = _f64(x, g)
+    return (x[:, :, None] * g[:, None, :]).sum(axis=0), g.sum(axis=0)
+
+
+# ---------------------------------------------------------------------------- the rules' shares
+
+
+@dataclass
+class Part:
+    """Shares q (n, i, j) and q_bias (n, j), and the fraction of R_j (n, j) that goes through them."""
+
+    q: np.ndarray
+    q_bias: np.ndarray
+    fraction: np.ndarray
+
+    @property
+    def z(self):
+        return self.q.sum(axis=1)
+
+
+def _part(q, q_bias=None, fraction=1.0):
+    n, _, m = q.shape
+    zero = np.zeros((n, m))
+    return Part(q, zero if q_bias is None else zero + q_bias, zero + fraction)
+
+
+def linear_part(x, w, b, p, n, fraction=1.0):
+    """q_ij = p_i w+_ij + n_i w-_ij with functions p, n of x; the bias is one more input x = 1.
+
+    p and n take x and return an array of its shape, so p(1) and n(1) are the factors of b+ and b-.
+    """
+    q = p(x)[:, :, None] * positive(w) + n(x)[:, :, None] * negative(w)
+    if b is None:
+        return _part(q, fraction=fraction)
+    one = np.ones((x.shape[0], 1))
+    return _part(q, p(one) * positive(b) + n(one) * negative(b), fraction)
+
+
+def shares_z(x, w, b=None):
+    """LRP-0, also epsilon: q_ij = x_i w_ij; bias share b_j."""
+    x, w, b = _f64(x, w, b)
+    return [linear_part(x, w, b, lambda x: x, lambda x: x)]
+
+
+def shares_z_plus(x, w, b=None):
+    """z+: q_ij = x+_i w+_ij + x-_i w-_ij; bias share b+_j."""
+    x, w, b = _f64(x, w, b)
+    return [linear_part(x, w, b, positive, negative)]
+
+
+def shares_z_box(x, w, b=None, *, low, high):
+    """zB: q_ij = x_i w_ij - l_i w+_ij - h_i w-_ij; bias share b_j."""
+    x, w, b, low, high = _f64(x, w, b, low, high)
+    low, high = np.broadcast_to(low, x.shape[1:]), np.broadcast_to(high, x.shape[1:])
+    q = (
+        x[:, :, None] * w
+        - low[None, :, None] * positive(w)
+        - high[None, :, None] * negative(w)
+    )
+    return [_part(q, b)]
+
+
+def shares_gamma(x, w, b=None, *, gamma):
+    """gamma: q_ij = x_i (w_ij + gamma w+_ij); bias share b_j + gamma b+_j."""
+    x, w, b = _f64(x, w, b)
+    q = x[:, :, None] * (w + gamma * positive(w))
+    return [_part(q, None if b is None else b + gamma * positive(b))]
+
+
+def shares_generalized_gamma(x, w, b=None, *, gamma, neuron_bias=None):
+    """Generalised gamma: the contributions with the sign of a_j weigh (1 + gamma).
+
+    a_j > 0: q = x w + gamma (x+ w+ + x- w-); a_j < 0: q = x w + gamma (x+ w- + x- w+);
+    a_j = 0: q = 0, so nothing is passed on and R_j is lost. a_j has the neuron's own bias
+    (``neuron_bias``) whether or not the bias takes a share (``b``).
+    """
+    x, w, b, neuron_bias = _f64(x, w, b, neuron_bias)
+    a = dense(x, w, b if neuron_bias is None else neuron_bias)
+    xp, xn, wp, wn = positive(x)[:, :, None], negative(x)[:, :, None], positive(w), negative(w)
+    plain = x[:, :, None] * w
+    up = plain + gamma * (xp * wp + xn * wn)
+    down = plain + gamma * (xp * wn + xn * wp)
+    sign = np.sign(a)[:, None, :]
+    q = np.where(sign > 0, up, np.where(sign < 0, down, 0.0))
+    if b is None:
+        return [_part(q)]
+    qb_up, qb_down = b + gamma * positive(b), b + gamma * negative(b)
+    q_bias = np.where(a > 0, qb_up, np.where(a < 0, qb_down, 0.0))
+    return [_part(q, q_bias)]
+
+
+def shares_alpha_beta(x, w, b=None, *, alpha, beta, conserve=False):
+    """alpha-beta: R_i = sum_j (alpha q+_ij / z+_j - beta q-_ij / z-_j) R_j.
+
+    q+ = x+ w+ + x- w- (all shares >= 0, bias b+), q- = x- w+ + x+ w- (all <= 0, bias b-).
+    As published, a part that is empty loses its own fraction, so a neuron without negative part
+    passes alpha R_j on (and -beta R_j is booked as lost). ``conserve``: the part that is there
+    takes R_j whole.
+    """
+    x, w, b = _f64(x, w, b)
+    up = linear_part(x, w, b, positive, negative, alpha)
+    down = linear_part(x, w, b, negative, positive, -beta)
+    if conserve:
+        up_empty, down_empty = up.z + up.q_bias == 0, down.z + down.q_bias == 0
+        up.fraction = np.where(down_empty, 1.0, np.where(up_empty, 0.0, up.fraction))
+        down.fraction = np.where(
+            up_empty & ~down_empty, 1.0, np.where(down_empty, 0.0, down.fraction)
+        )
+    return [up, down]
+
+
+def shares_w_square(x, w, b=None):
+    """w2: q_ij = w_ij^2; bias share b_j^2."""
+    x, w, b = _f64(x, w, b)
+    q = np.broadcast_to(w * w, (x.shape[0], *w.shape))
+    return [_part(q, None if b is None else b * b)]
+
+
+def shares_flat(x, w, b=None):
+    """flat: q_ij = 1; a bias that counts as an input has share 1 too."""
+    x, w, b = _f64(x, w, b)
+    return [_part(np.ones((x.shape[0], *w.shape)), None if b is None else np.ones_like(b))]
+
+
+def shares_direction(x, w, b=None, *, v):
+    """Any search direction (equation 4): q_ij = v_i^(j) w_ij, v (i,) or (i, j)."""
+    x, w, v = _f64(x, w, v)
+    v = v[:, None] if v.ndim == 1 else v
+    return [_part(np.broadcast_to(v * w, (x.shape[0], *w.shape)))]
+
+
+# ---------------------------------------------------------------------------- redistribution
+
+
+@dataclass
+class Redistribution:
+    """Relevance of the inputs, the account of each row, and the scale of the rounding errors.
+
+    ``scale`` (n, k, i) is sum_j |q_ij s_j| (sum_i |q_ij| / |z_j|): what one unit of relative rounding
+    error in every product can do to R_i; where z_j cancels, R / z_j is as uncertain as z_j is.
+    """
+
+    relevance: np.ndarray
+    received: np.ndarray
+    bias: np.ndarray
+    stabiliser: np.ndarray
+    lost: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def passed(self):
+        return self.relevance.sum(axis=-1)
+
+
+def quotient(relevance, z, q_bias, epsilon=0.0, limit=np.inf):
+    """s_j = R_j / d_j with d_j = z_j + bias_j + epsilon sign(z_j + bias_j), sign(0) = +1.
+
+    Returns s, the share of the stabiliser in d, and the relevance that could not be passed on
+    (d_j = 0, or |s_j| not finite or above ``limit``), each (n, k, j).
+    """
+    relevance, z, q_bias = _f64(relevance, z, q_bias)
+    d = z + q_bias
+    push = np.where(d >= 0, epsilon, -epsilon) if epsilon > 0 else np.zeros_like(d)
+    d = (d + push)[:, None, :]
+    with np.errstate(all="ignore"):
+        s = relevance / d
+    passable = (d != 0) & np.isfinite(s) & (np.abs(s) <= limit)
+    return np.where(passable, s, 0.0), push, np.where(passable, 0.0, relevance)
+
+
+def redistribute(parts, relevance, epsilon=0.0, limit=np.inf):
+    """R_i = sum_j q_ij s_j, summed over the parts of a rule, with the account of every row."""
+    (relevance,) = _f64(relevance)
+    n, k, _ = relevance.shape
+    i = parts[0].q.shape[1]
+    total = Redistribution(
+        np.zeros((n, k, i)), relevance.sum(axis=-1), *np.zeros((3, n, k)), np.zeros((n, k, i))
+    )
+    for part in parts:
+        share = relevance * part.fraction[:, None, :]
+        s, push, lost = quotient(share, part.z, part.q_bias, epsilon, limit)
+        total.relevance += (part.q[:, None] * s[:, :, None, :]).sum(axis=-1)
+        total.bias += (part.q_bias[:, None, :] * s).sum(axis=-1)
+        total.stabiliser += (push[:, None, :] * s).sum(axis=-1)
+        total.lost += lost.sum(axis=-1)
+        size = np.abs(part.q).sum(axis=1) + np.abs(part.q_bias) + np.abs(push)
+        d = part.z + part.q_bias + push
+        amplification = np.divide(size, np.abs(d), out=np.ones_like(d), where=d != 0)
+        total.scale += (
+            np.abs(part.q[:, None] * s[:, :, None, :]) * amplification[:, None, None, :]
+        ).sum(axis=-1)
+    return total
+
+
+# ---------------------------------------------------------------------------- root points
+
+
+def root_points(x, w, b, parts):
+    """Nearest root of a_j along v^(j), v_i^(j) = q_ij / w_ij, as (n, i, j).
+
+    x~_i^(j) = x_i - (a_j / sum_i v_i^(j) w_ij) v_i^(j) (equation 3). Where a_j <= 0 the neuron is off,
+    R_j = 0 at x already, and the root is x itself. Where a_j > 0 and sum_i v_i w_ij = 0 there is no
+    root along v: NaN.
+    """
+    x, w, b = _f64(x, w, b)
+    (part,) = parts
+    a = dense(x, w, b)[:, None, :]
+    v = np.divide(part.q, w, out=np.zeros_like(part.q), where=np.broadcast_to(w != 0, part.q.shape))
+    z = (v * w).sum(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        roots = x[:, :, None] - a / z * v
+    roots = np.where(z == 0, np.nan, roots)
+    return np.where(a <= 0, x[:, :, None], roots)
+
+
+# ---------------------------------------------------------------------------- pools
+
+
+def _groups(x, size):
+    (x,) = _f64(x)
+    return x.reshape(*x.shape[:-1], x.shape[-1] // size if size else 0, size)
+
+
+def pool(x, size, p):
+    """y = (sum_j |x_j|^p)^(1/p) over groups of ``size`` neighbours; p = inf is the maximum."""
+    g = np.abs(_groups(x, size))
+    if np.isinf(p):
+        return g.max(axis=-1, initial=0.0)
+    top = g.max(axis=-1, keepdims=True, initial=0.0)
+    safe = np.where(top > 0, top, 1.0)
+    return ((g / safe) ** p).sum(axis=-1) ** (1 / p) * top[..., 0]
+
+
+def pool_gradient(x, size, p, g):
+    """gx_j = sign(x_j) (|x_j| / y)^(p - 1) g; p = inf: the first maximum takes g; y = 0: zero.
+
+    x (n, groups * size), g (n, k, groups).
+    """
+    groups, y = _groups(x, size), pool(x, size, p)
+    (g,) = _f64(g)
+    slope = np.zeros_like(groups)
+    for n, k, j in np.ndindex(groups.shape):
+        if y[n, k] == 0:
+            continue
+        if np.isinf(p):
+            first = int(np.argmax(np.abs(groups[n, k])))
+            slope[n, k, j] = np.sign(groups[n, k, j]) if j == first else 0.0
+        elif groups[n, k, j] != 0:
+            ratio = abs(groups[n, k, j]) / y[n, k]
+            slope[n, k, j] = np.sign(groups[n, k, j]) * ratio ** (p - 1)
+    out = slope[:, None] * g[..., None]
+    return out.reshape(*g.shape[:2], x.shape[-1])
+
+
+def pool_redistribute(x, size, relevance, winner=False):
+    """R_j = |x_j| / sum |x_j'| R_k, or all to the first largest |x_j|. A group of zeros loses R_k."""
+    groups = np.abs(_groups(x, size))
+    (relevance,) = _f64(relevance)
+    share = np.zeros_like(groups)
+    for n, k in np.ndindex(groups.shape[:2]):
+        values = groups[n, k]
+        if not values.any():
+            continue
+        if winner:
+            share[n, k, int(np.argmax(values))] = 1.0
+        else:
+            values = values / values.max()
+            share[n, k] = values / values.sum()
+    out = (share[:, None] * relevance[..., None]).reshape(*relevance.shape[:2], x.shape[-1])
+    empty = ~groups.any(axis=-1)
+    lost = (relevance * empty[:, None, :]).sum(axis=-1)
+    zero = np.zeros_like(lost)
+    return Redistribution(out, relevance.sum(axis=-1), zero, zero, lost, np.abs(out))
+
+
+# ---------------------------------------------------------------------------- activations
+
+
+def softmax(x):
+    (x,) = _f64(x)
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def activation(kind, x, *arguments):
+    """Forward of ReLU, LeakyReLU(slope), Clip(low, high), Tanh, Sigmoid, Softmax, Identity."""
+    (x,) = _f64(x)
+    if kind == "LeakyReLU":
+        return np.where(x > 0, x, arguments[0] * x)
+    if kind == "Clip":
+        return np.minimum(np.maximum(x, arguments[0]), arguments[1])
+    functions = {
+        "ReLU": positive,
+        "Tanh": np.tanh,
+        "Sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+        "Softmax": softmax,
+        "Identity": lambda x: x,
+    }
+    return functions[kind](x)
+
+
+def activation_gradient(kind, x, g, *arguments):
+    """gx = J^T g for the activations, x (n, i), g (n, k, i); ReLU and Clip pass nothing at the kink."""
+    x, g = _f64(x, g)
+    x = x[:, None, :]
+    if kind == "Softmax":
+        y = softmax(x)
+        return y * (g - (y * g).sum(axis=-1, keepdims=True))
+    slopes = {
+        "ReLU": lambda: x > 0,
+        "LeakyReLU": lambda: np.where(x > 0, 1.0, arguments[0]),
+        "Clip": lambda: (x > arguments[0]) & (x < arguments[1]),
+        "Tanh": lambda: 1 - np.tanh(x) ** 2,
+        "Sigmoid": lambda: activation("Sigmoid", x) * (1 - activation("Sigmoid", x)),
+        "Identity": lambda: np.ones_like(x),
+    }
+    return slopes[kind]() * g
+
+
+# ---------------------------------------------------------------------------- networks
+
+
+def network_activations(layers, x):
+    """Inputs of every layer and, last, the output. layers: ("Dense", w, b), ("NeuronPool", size, p),
+    or (activation, *arguments); size None pools all neurons."""
+    (x,) = _f64(x)
+    values = [x]
+    for kind, *arguments in layers:
+        x = values[-1]
+        if kind == "Dense":
+            values.append(dense(x, *arguments))
+        elif kind == "NeuronPool":
+            size, p = arguments
+            values.append(pool(x, x.shape[-1] if size is None else size, p))
+        else:
+            values.append(activation(kind, x, *arguments))
+    return values
+
+
+def network_gradient(layers, x, g):
+    """Gradient of sum g . output with respect to x, g (n, k, outputs)."""
+    values = network_activations(layers, x)
+    (g,) = _f64(g)
+    for (kind, *arguments), below in zip(layers[::-1], values[-2::-1], strict=True):
+        if kind == "Dense":
+            g = dense_gradient(arguments[0], g)
+        elif kind == "NeuronPool":
+            size, p = arguments
+            g = pool_gradient(below, below.shape[-1] if size is None else size, p, g)
+        else:
+            g = activation_gradient(kind, below, g, *arguments)
+    return g
+
+
+def network_redistribute(layers, x, relevance, shares, winner=False):
+    """Send relevance (n, k, outputs) down the chain; activations pass it unchanged.
+
+    ``shares``: for each dense layer, from the input up, a function (x, w, b) -> parts, or a pair of
+    that and epsilon. Returns the Redistribution of every dense or pool layer, from the input up.
+    """
+    values = network_activations(layers, x)
+    (relevance,) = _f64(relevance)
+    shares, steps = list(shares), []
+    for (kind, *arguments), below in zip(layers[::-1], values[-2::-1], strict=True):
+        if kind == "Dense":
+            rule = shares.pop()
+            rule, epsilon = rule if isinstance(rule, tuple) else (rule, 0.0)
+            steps.append(redistribute(rule(below, *arguments), relevance, epsilon))
+        elif kind == "NeuronPool":
+            size = below.shape[-1] if arguments[0] is None else arguments[0]
+            steps.append(pool_redistribute(below, size, relevance, winner))
+        else:
+            continue
+        relevance = steps[-1].relevance
+    return steps[::-1]
+
+
+def deep_taylor_shares(layers, domain):
+    """The method's rules: z+ above, and at the input w2 (reals), z+ (nonnegative) or zB ((low, high));
+    none has a bias in z."""
+
+    def z_plus(x, w, b):
+        return shares_z_plus(x, w)
+
+    def first(x, w, b):
+        if domain == "reals":
+            return shares_w_square(x, w)
+        if domain == "nonnegative":
+            return shares_z_plus(x, w)
+        low, high = domain
+        return shares_z_box(x, w, low=low, high=high)
+
+    dense_layers = sum(kind == "Dense" for kind, *_ in layers)
+    return [first] + [z_plus] * (dense_layers - 1)
+
+
+# ---------------------------------------------------------------------------- the stated bounds
+
+FLOAT32_CONSTANT = 1.0
+
+
+def tolerance(dtype, *terms):
+    """Largest error of sums of ``terms`` products, as a fraction of the sum of absolute values.
+
+    float64: 1e-12. float32: 2^-23 * (4 + sum of sqrt(terms)), the 4 for the roundings of a quotient
+    and of rounded coefficients.
+    """
+    if np.dtype(dtype) == np.float64:
+        return 1e-12
+    return FLOAT32_CONSTANT * 2.0**-23 * (4 + sum(np.sqrt(terms)))
