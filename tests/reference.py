@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The formulas of deep Taylor decomposition once more, slowly, in NumPy float64.
 
-This file is the second opinion: it is written from the formulas (Montavon et al., Pattern Recognition
-65, 2017) and never imports dtdcore. Every rule is the explicit array q[n, i, j] of shares that input i
-has in neuron j, and nothing is skipped, fused or blocked:
+This file is the second opinion: it is written from the formulas (Montavon et al., Pattern
+Recognition 65, 2017) and never imports dtdcore. Every rule is the explicit array q[n, i, j] of
+shares that input i has in neuron j, and nothing is skipped, fused or blocked:
 
     z_j = sum_i q_ij        s_j = R_j / z_j  (0 where z_j = 0)        R_i = sum_j q_ij s_j
 
@@ -60,7 +60,7 @@ def dense_weight_gradient(x, g):
 
 @dataclass
 class Part:
-    """Shares q (n, i, j) and q_bias (n, j), and the fraction of R_j (n, j) that goes through them."""
+    """Shares q (n, i, j) and q_bias (n, j), and the fraction (n, j) of R_j that they share."""
 
     q: np.ndarray
     q_bias: np.ndarray
@@ -105,11 +105,7 @@ def shares_z_box(x, w, b=None, *, low, high):
     """zB: q_ij = x_i w_ij - l_i w+_ij - h_i w-_ij; bias share b_j."""
     x, w, b, low, high = _f64(x, w, b, low, high)
     low, high = np.broadcast_to(low, x.shape[1:]), np.broadcast_to(high, x.shape[1:])
-    q = (
-        x[:, :, None] * w
-        - low[None, :, None] * positive(w)
-        - high[None, :, None] * negative(w)
-    )
+    q = x[:, :, None] * w - low[None, :, None] * positive(w) - high[None, :, None] * negative(w)
     return [_part(q, b)]
 
 
@@ -189,8 +185,9 @@ def shares_direction(x, w, b=None, *, v):
 class Redistribution:
     """Relevance of the inputs, the account of each row, and the scale of the rounding errors.
 
-    ``scale`` (n, k, i) is sum_j |q_ij s_j| (sum_i |q_ij| / |z_j|): what one unit of relative rounding
-    error in every product can do to R_i; where z_j cancels, R / z_j is as uncertain as z_j is.
+    ``scale`` (n, k, i) is sum_j |q_ij s_j| (sum_i |q_ij| / |z_j|): what one unit of relative
+    rounding error in every product can do to R_i; where z_j cancels, R_j / z_j is as uncertain as
+    z_j is.
     """
 
     relevance: np.ndarray
@@ -251,9 +248,9 @@ def redistribute(parts, relevance, epsilon=0.0, limit=np.inf):
 def root_points(x, w, b, parts):
     """Nearest root of a_j along v^(j), v_i^(j) = q_ij / w_ij, as (n, i, j).
 
-    x~_i^(j) = x_i - (a_j / sum_i v_i^(j) w_ij) v_i^(j) (equation 3). Where a_j <= 0 the neuron is off,
-    R_j = 0 at x already, and the root is x itself. Where a_j > 0 and sum_i v_i w_ij = 0 there is no
-    root along v: NaN.
+    x~_i^(j) = x_i - (a_j / sum_i v_i^(j) w_ij) v_i^(j) (equation 3). Where a_j <= 0 the neuron is
+    off, R_j = 0 at x already, and the root is x itself. Where a_j > 0 and sum_i v_i w_ij = 0 there
+    is no root along v: NaN.
     """
     x, w, b = _f64(x, w, b)
     (part,) = parts
@@ -306,7 +303,7 @@ def pool_gradient(x, size, p, g):
 
 
 def pool_redistribute(x, size, relevance, winner=False):
-    """R_j = |x_j| / sum |x_j'| R_k, or all to the first largest |x_j|. A group of zeros loses R_k."""
+    """R_j = |x_j| / sum |x_j'| R_k, or all to the first largest; a group of zeros loses R_k."""
     groups = np.abs(_groups(x, size))
     (relevance,) = _f64(relevance)
     share = np.zeros_like(groups)
@@ -353,7 +350,7 @@ def activation(kind, x, *arguments):
 
 
 def activation_gradient(kind, x, g, *arguments):
-    """gx = J^T g for the activations, x (n, i), g (n, k, i); ReLU and Clip pass nothing at the kink."""
+    """gx = J^T g for x (n, i), g (n, k, i); ReLU and Clip pass nothing at the kink."""
     x, g = _f64(x, g)
     x = x[:, None, :]
     if kind == "Softmax":
@@ -374,8 +371,11 @@ def activation_gradient(kind, x, g, *arguments):
 
 
 def network_activations(layers, x):
-    """Inputs of every layer and, last, the output. layers: ("Dense", w, b), ("NeuronPool", size, p),
-    or (activation, *arguments); size None pools all neurons."""
+    """Inputs of every layer and, last, the output.
+
+    layers: ("Dense", w, b), ("NeuronPool", size, p) or (activation, *arguments); size None pools
+    all neurons.
+    """
     (x,) = _f64(x)
     values = [x]
     for kind, *arguments in layers:
@@ -429,8 +429,8 @@ def network_redistribute(layers, x, relevance, shares, winner=False):
 
 
 def deep_taylor_shares(layers, domain):
-    """The method's rules: z+ above, and at the input w2 (reals), z+ (nonnegative) or zB ((low, high));
-    none has a bias in z."""
+    """The method's rules: z+ above, and at the input w2 ("reals"), z+ ("nonnegative") or zB (a box
+    (low, high)); none has a bias in z."""
 
     def z_plus(x, w, b):
         return shares_z_plus(x, w)

@@ -1,10 +1,8 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""The dense and pool kernels against tests/reference.py: every function x dtype x ragged size.
+"""The dense kernels against tests/reference.py: every function x dtype x ragged size.
 
-The stated bounds. Errors are measured against the sum of the absolute values of what was summed:
-in float64 they stay below 1e-12 of it, in float32 below FLOAT32_CONSTANT * 2^-23 * sqrt(K) for sums
-of K terms. CI runs this file once for each ISA level (DTDCORE_ISA).
+CI runs the suite once for each ISA level (DTDCORE_ISA); the bounds are stated in kernels.py.
 """
 
 from __future__ import annotations
@@ -12,65 +10,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference as ref
+from kernels import (
+    TERMS,
+    VECTORS,
+    assert_close,
+    bits,
+    case,
+    core,
+    normal,
+    ragged,
+    run_quotient,
+    sparse,
+    tolerance,
+)
+
 from dtdcore import _core
-
-FLOAT32_CONSTANT = 1.0
-THREADS = (1, 2, 3)
-VECTORS = {"base": 16, "x86-64-v3": 32, "x86-64-v4": 64}  # bytes in a vector register
-SPLITS = ((1, 36), (3, 5, 29), (14, 14, 9), (1,) * 37)
-
-TERMS = {
-    "Z": ((1, 1, 1, 1), False),
-    "ZPlus": ((1, 0, 0, 1), False),
-    "ZB": ((1, 1, 1, 1), True),
-    "Gamma": ((1.25, 1.25, 1, 1), False),
-    "GammaUp": ((1.25, 1, 1, 1.25), False),
-    "GammaDown": ((1, 1.25, 1.25, 1), False),
-    "BetaPart": ((0, 1, 1, 0), False),
-    "Direction": ((0, 0, 0, 0), True),
-}
-
-
-def core(name, dtype):
-    return getattr(_core, f"{name}_f{8 * dtype.itemsize}")
-
-
-def ragged(dtype):
-    """0, 1, VL - 1, VL, VL + 1, 2 VL + 3 of the running level, and primes."""
-    vl = VECTORS[_core.config()["isa"]] // dtype.itemsize
-    return sorted({0, 1, vl - 1, vl, vl + 1, 2 * vl + 3, 61})
-
-
-def tolerance(dtype, terms):
-    """Largest error allowed, as a fraction of the sum of absolute values of `terms` products."""
-    if dtype == np.float64:
-        return 1e-12
-    return FLOAT32_CONSTANT * 2.0**-23 * np.sqrt(max(terms, 1))
-
-
-def assert_close(actual, expected, scale, fraction):
-    assert np.isfinite(actual).all()
-    error = np.abs(actual.astype(np.float64) - expected)
-    tiny = np.finfo(actual.dtype).tiny
-    worst = np.max(error / (scale + tiny), initial=0.0)
-    assert worst <= fraction, f"error {worst:.3g} of the sum of absolute values, {fraction:.3g} allowed"
-
-
-def bits(array):
-    return np.ascontiguousarray(array).tobytes()
-
-
-def normal(rng, dtype, *shape):
-    return rng.standard_normal(shape).astype(dtype)
-
-
-def case(rng, dtype, n, outputs, inputs):
-    """x with exact zeros, weights, and a box around x."""
-    x = normal(rng, dtype, n, inputs)
-    x[rng.random(x.shape) < 0.2] = 0
-    low = np.minimum(x.min(axis=0, initial=0), 0) - dtype.type(0.5)
-    high = np.maximum(x.max(axis=0, initial=0), 0) + dtype.type(0.25)
-    return x, normal(rng, dtype, outputs, inputs), normal(rng, dtype, outputs), low, high
 
 
 def share_factors(x, coefficients, low, high):
@@ -128,7 +82,7 @@ def test_forward_z(dtype, rng, term, n):
             assert bits(alone) == bits(z)
             q = shares(x, w, coefficients, low, high)
             allowed = tolerance(dtype, inputs + 1)
-            # The kernel may form x - low first: its rounding counts with |x| + |low|, not |x - low|.
+            # The kernel may form x - low first, whose rounding counts with |x| + |low|.
             assert_close(z, q.sum(axis=1), np.abs(q).sum(axis=1), 2 * allowed)
             size = np.abs(x.astype(float)) @ np.abs(w.T.astype(float)) + np.abs(b)
             assert_close(a, ref.dense(x, w.T, b), size, allowed)
@@ -180,15 +134,6 @@ def test_float32_error_grows_no_faster_than_the_square_root(rng, data):
 
 
 # ------------------------------------------------------------------- relevance pass
-
-
-def sparse(rng, dtype, *shape):
-    """s with whole and scattered zeros, as ReLU networks have it."""
-    s = normal(rng, dtype, *shape)
-    s[rng.random(shape) < 0.6] = 0
-    if s.size:
-        s[..., 0] = 0
-    return s
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -252,14 +197,6 @@ def test_weight_gradient(dtype, rng, n):
 
 
 # ------------------------------------------------------------------- quotient and sums
-
-
-def run_quotient(dtype, relevance, z, bias=None, epsilon=0.0, limit=None):
-    n, k, _ = relevance.shape
-    limit = float(np.finfo(dtype).max) if limit is None else limit
-    s, account = np.full_like(relevance, np.nan), np.zeros((n, k, 4))
-    core("quotient", dtype)(relevance, z, bias, epsilon, limit, s, account)
-    return s, account
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -361,210 +298,6 @@ def test_row_sums(dtype, rng):
             sums = np.full(rows, np.nan)
             core("row_sums", dtype)(x, sums)
             assert_close(sums, x.astype(float).sum(axis=1), np.abs(x).sum(axis=1) + 1.0, 1e-13)
-
-
-# ------------------------------------------------------------------- pools
-
-POWERS = (1.0, 2.0, 2.5, 3.0, 7.0, np.inf)
-
-
-@pytest.mark.parametrize("p", POWERS)
-@pytest.mark.parametrize(("groups", "size"), [(1, 1), (3, 4), (2, 17), (1, 61), (5, 1), (0, 3)])
-def test_pool(dtype, rng, p, groups, size):
-    eps = float(np.finfo(dtype).eps)
-    n, k = 3, 2
-    x = normal(rng, dtype, n, groups * size)
-    x[rng.random(x.shape) < 0.2] = 0
-    x[:1, :size] = 0  # a group of zeros
-    y = np.full((n, groups), np.nan, dtype)
-    core("pool_forward", dtype)(x, size, p, y)
-    expected = ref.pool(x, size, p)
-    assert_close(y, expected, expected, (16 + 2 * size) * eps)
-    g = normal(rng, dtype, n, k, groups)
-    gx = np.full((n, k, groups * size), np.nan, dtype)
-    core("pool_gradient", dtype)(x, y, size, p, g, gx)
-    expected = ref.pool_gradient(x, size, p, g)
-    assert_close(gx, expected, np.abs(expected), 8 * (16 + 2 * size) * eps)
-
-
-@pytest.mark.parametrize("winner", [False, True])
-@pytest.mark.parametrize(("groups", "size"), [(1, 1), (3, 4), (2, 17), (1, 61), (0, 3)])
-def test_pool_redistribute(dtype, rng, winner, groups, size):
-    eps = float(np.finfo(dtype).eps)
-    n, k = 4, 2
-    x = np.round(normal(rng, dtype, n, groups * size), 1)  # rounded, so that winners tie
-    x[:1, :size] = 0
-    relevance = normal(rng, dtype, n, k, groups)
-    r, account = np.full((n, k, groups * size), np.nan, dtype), np.zeros((n, k, 4))
-    core("pool_redistribute", dtype)(x, size, int(winner), relevance, r, account)
-    expected = ref.pool_redistribute(x, size, relevance, winner)
-    assert_close(r, expected.relevance, np.abs(expected.relevance), (8 + 2 * size) * eps)
-    np.testing.assert_allclose(account[..., 0], expected.received, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(account[..., 3], expected.lost, rtol=1e-12, atol=1e-14)
-    assert (account[..., 1:3] == 0).all()
-    if groups:
-        assert np.abs(expected.lost[0]).min() > 0  # the group of zeros was met
-
-
-def test_pool_ties_go_to_the_first(dtype):
-    x = np.array([[1.0, -3.0, 3.0, 3.0]], dtype)
-    r, account = np.empty((1, 1, 4), dtype), np.zeros((1, 1, 4))
-    core("pool_redistribute", dtype)(x, 4, 1, np.full((1, 1, 1), 5, dtype), r, account)
-    assert r[0, 0].tolist() == [0, 5, 0, 0]
-    gx = np.empty((1, 1, 4), dtype)
-    y = np.array([[3.0]], dtype)
-    core("pool_gradient", dtype)(x, y, 4, np.inf, np.full((1, 1, 1), 5, dtype), gx)
-    assert gx[0, 0].tolist() == [0, -5, 0, 0]
-
-
-def test_pool_does_not_overflow_or_underflow(dtype):
-    """The norm is scaled by the largest element, so its square need not be a number."""
-    info = np.finfo(dtype)
-    for value in (float(info.max) / 8, float(info.tiny) * 4, float(info.smallest_subnormal) * 3):
-        x = np.full((1, 4), value, dtype)
-        for p in POWERS:
-            y = np.empty((1, 1), dtype)
-            core("pool_forward", dtype)(x, 4, p, y)
-            expected = ref.pool(x, 4, p)
-            # A denormal has only its last unit to be right to.
-            unit = float(info.smallest_subnormal)
-            assert abs(float(y[0, 0]) - expected[0, 0]) <= 32 * info.eps * expected[0, 0] + unit
-        r, account = np.empty((1, 1, 4), dtype), np.zeros((1, 1, 4))
-        core("pool_redistribute", dtype)(x, 4, 0, np.full((1, 1, 1), 8, dtype), r, account)
-        np.testing.assert_allclose(r[0, 0], 2.0, rtol=1e-6)
-
-
-# ------------------------------------------------------------------- bounds of the input
-
-
-def test_first_outside(dtype, rng):
-    low, high = np.array([-1.0], dtype), np.array([1.0], dtype)
-    for n, inputs in ((0, 3), (1, 1), (3, 0), (2, 61), (4, 35)):
-        x = rng.uniform(-1, 1, (n, inputs)).astype(dtype)
-        assert core("first_outside", dtype)(x, low, high) == n * inputs
-        for where in range(n * inputs):
-            for bad in (np.nan, np.inf, -np.inf, 1.5, -1.5):
-                y = x.copy()
-                y.ravel()[where:] = bad  # the first of several
-                assert core("first_outside", dtype)(y, low, high) == where
-    x = np.array([[-1.0, 1.0]], dtype)  # the bounds themselves are inside
-    assert core("first_outside", dtype)(x, low, high) == 2
-
-
-def test_first_outside_with_a_bound_for_each_input(dtype):
-    low, high = np.array([0, -2, 0], dtype), np.array([1, 0, 3], dtype)
-    x = np.array([[1, -2, 3], [0, 0, 0], [0, 0.5, 0]], dtype)
-    assert core("first_outside", dtype)(x, low, high) == 7
-    assert core("first_outside", dtype)(x, low, np.array([9], dtype)) == 9
-    unbounded = np.array([-np.inf], dtype), np.array([np.inf], dtype)
-    assert core("first_outside", dtype)(x, *unbounded) == 9
-    x[1, 1] = np.inf  # not finite, whatever the bounds
-    assert core("first_outside", dtype)(x, *unbounded) == 4
-
-
-# ------------------------------------------------------------------- the same bits
-
-
-def everything(dtype, x, w, b, low, high, s, g):
-    """All dense results for a batch, each with the batch axis first."""
-    n, k, outputs = s.shape
-    inputs = x.shape[1]
-    results = {}
-    a = np.empty((n, outputs), dtype)
-    core("dense_forward", dtype)(x, w, b, a)
-    results["forward"] = a
-    for term, (coefficients, boxed) in TERMS.items():
-        bounds = (low, high) if boxed else (None, None)
-        z, r = np.empty((n, outputs), dtype), np.empty((n, k, inputs), dtype)
-        core("dense_forward_z", dtype)(x, w, b, coefficients, *bounds, a, z)
-        core("dense_redistribute", dtype)(x, w, coefficients, *bounds, s, 0, r)
-        results[f"z {term}"], results[f"redistribute {term}"] = z, r
-    z = results["z ZPlus"]
-    quotient, account = run_quotient(dtype, s, z, b, 0.01)
-    results["quotient"], results["account"] = quotient, account
-    flat = np.ascontiguousarray(s.reshape(n * k, outputs))
-    for name in ("dense_gradient", "dense_redistribute_square"):
-        r = np.empty((n * k, inputs), dtype)
-        core(name, dtype)(w, flat, r)
-        results[name] = r.reshape(n, k, inputs)
-    sums = np.empty(n)
-    core("row_sums", dtype)(x, sums)
-    results["row sums"] = sums
-    pooled = np.empty((n, outputs // 7), dtype)
-    core("pool_forward", dtype)(a, 7, 2.0, pooled)
-    r, account = np.empty((n, 1, outputs), dtype), np.zeros((n, 1, 4))
-    core("pool_redistribute", dtype)(a, 7, 0, g, r, account)
-    results["pool"], results["pool redistribute"], results["pool account"] = pooled, r, account
-    return results
-
-
-def big_case(rng, dtype, n=37, outputs=371, inputs=1039, k=2):
-    x, w, b, low, high = case(rng, dtype, n, outputs, inputs)
-    return x, w, b, low, high, sparse(rng, dtype, n, k, outputs), normal(rng, dtype, n, 1, 53)
-
-
-def test_same_bits_for_any_number_of_threads(dtype, rng):
-    arrays = big_case(rng, dtype)
-    _core.set_num_threads(1)
-    expected = everything(dtype, *arrays)
-    for threads in THREADS[1:]:
-        _core.set_num_threads(threads)
-        for name, result in everything(dtype, *arrays).items():
-            assert bits(result) == bits(expected[name]), f"{name}, {threads} threads"
-
-
-@pytest.mark.parametrize("split", SPLITS, ids=str)
-def test_same_bits_for_any_split_of_the_batch(dtype, rng, split):
-    x, w, b, low, high, s, g = big_case(rng, dtype)
-    assert sum(split) == len(x)
-    expected = everything(dtype, x, w, b, low, high, s, g)
-    start = 0
-    for size in split:
-        part = slice(start, start + size)
-        for name, result in everything(dtype, x[part], w, b, low, high, s[part], g[part]).items():
-            assert bits(result) == bits(expected[name][part]), f"{name}, samples {part}"
-        start += size
-
-
-def test_same_bits_for_small_layers_whatever_the_batch(dtype, rng):
-    """The small sizes have paths of their own."""
-    for outputs in ragged(dtype)[1:]:
-        for inputs in ragged(dtype)[1:]:
-            x, w, b, low, high, s, g = big_case(rng, dtype, 16, outputs, inputs, 1)
-            g = np.ascontiguousarray(g[:, :, : outputs // 7])
-            usable = outputs - outputs % 7
-            if usable == 0:
-                continue
-            w, b, s = w[:usable], b[:usable], np.ascontiguousarray(s[:, :, :usable])
-            expected = everything(dtype, x, w, b, low, high, s, g)
-            for part in (slice(0, 1), slice(1, 3), slice(5, 16)):
-                split = everything(dtype, x[part], w, b, low, high, s[part], g[part])
-                for name, result in split.items():
-                    where = f"{name}, {inputs} -> {usable}, samples {part}"
-                    assert bits(result) == bits(expected[name][part]), where
-
-
-def test_targets_of_one_call_are_the_targets_of_single_calls(dtype, rng):
-    x, w, _, low, high, s, _ = big_case(rng, dtype, n=6, k=3)
-    for coefficients, boxed in TERMS.values():
-        bounds = (low, high) if boxed else (None, None)
-        together, alone = np.empty((6, 3, x.shape[1]), dtype), np.empty((6, 1, x.shape[1]), dtype)
-        core("dense_redistribute", dtype)(x, w, coefficients, *bounds, s, 0, together)
-        for target in range(3):
-            one = np.ascontiguousarray(s[:, target : target + 1])
-            core("dense_redistribute", dtype)(x, w, coefficients, *bounds, one, 0, alone)
-            assert bits(alone) == bits(together[:, target : target + 1])
-
-
-def test_weight_gradient_has_the_same_bits_for_any_number_of_threads(dtype, rng):
-    x, g = normal(rng, dtype, 23, 1039), sparse(rng, dtype, 23, 371)
-    results = []
-    for threads in THREADS:
-        _core.set_num_threads(threads)
-        gw, gb = np.empty((371, 1039), dtype), np.empty(371, dtype)
-        core("dense_weight_gradient", dtype)(x, g, gw, gb)
-        results.append((bits(gw), bits(gb)))
-    assert results[1:] == results[:1] * 2
 
 
 # ------------------------------------------------------------------- errors of the border

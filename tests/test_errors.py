@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-import dtdcore as dtd
 import numpy as np
 import pytest
+
+import dtdcore as dtd
 
 W, B = np.ones((3, 2)), np.zeros(2)
 X, R = np.ones((4, 3)), np.ones((4, 2))
@@ -29,13 +30,13 @@ CALLS = {
     "layer.gradient": lambda x: dtd.Dense(W).gradient(x, R),
     "network.forward": lambda x: net().forward(x),
     "network.gradient": lambda x: net().gradient(x),
-    "DeepTaylor": lambda x: dtd.DeepTaylor(net())(x),
-    "LRP": lambda x: dtd.LRP(net())(x),
-    "Sensitivity": lambda x: dtd.Sensitivity(net())(x),
-    "GradientTimesInput": lambda x: dtd.GradientTimesInput(net())(x),
-    "IntegratedGradients": lambda x: dtd.IntegratedGradients(net())(x),
-    "SmoothGrad": lambda x: dtd.SmoothGrad(net())(x),
-    "Taylor": lambda x: dtd.Taylor(net(), root=np.zeros(3))(x),
+    "DeepTaylor": dtd.DeepTaylor(net()),
+    "LRP": dtd.LRP(net()),
+    "Sensitivity": dtd.Sensitivity(net()),
+    "GradientTimesInput": dtd.GradientTimesInput(net()),
+    "IntegratedGradients": dtd.IntegratedGradients(net()),
+    "SmoothGrad": dtd.SmoothGrad(net()),
+    "Taylor": dtd.Taylor(net(), root=np.zeros(3)),
     "root_points": lambda x: dtd.WSquare().root_points(x, dtd.Dense(W)),
 }
 

@@ -8,9 +8,10 @@ import dataclasses
 import os
 import re
 
-import dtdcore as dtd
 import numpy as np
 import pytest
+
+import dtdcore as dtd
 from dtdcore.audit import Audit
 
 

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import dtdcore as dtd
 import numpy as np
 import pytest
 import reference as ref
+
+import dtdcore as dtd
 
 ACTIVATIONS = {
     "ReLU": (dtd.ReLU(), ()),
@@ -38,18 +39,14 @@ def test_activation(name, dtype, rng):
     y = layer.forward(x)
     assert y.dtype == dtype
     eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(
-        y, ref.activation(kind, x, *arguments), rtol=64 * eps, atol=8 * eps
-    )
+    np.testing.assert_allclose(y, ref.activation(kind, x, *arguments), rtol=64 * eps, atol=8 * eps)
     for shape in ((5, 7), (5, 3, 7)):
         g = normal(rng, dtype, *shape)
         expected = ref.activation_gradient(kind, x, g.reshape(5, -1, 7), *arguments)
         actual = layer.gradient(x, g)
         assert actual.shape == shape
         assert actual.dtype == dtype
-        np.testing.assert_allclose(
-            actual, expected.reshape(shape), rtol=256 * eps, atol=64 * eps
-        )
+        np.testing.assert_allclose(actual, expected.reshape(shape), rtol=256 * eps, atol=64 * eps)
         # The neuron's own layer redistributes; the activation passes relevance through.
         for rule in (None, dtd.ZPlus(), dtd.Epsilon()):
             assert (layer.redistribute(x, g, rule) == g).all()

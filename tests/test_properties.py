@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import dtdcore as dtd
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
+import dtdcore as dtd
 
 DTYPES = st.sampled_from([np.float32, np.float64])
 SIZES = st.sampled_from([1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 35, 61])
@@ -190,7 +191,9 @@ def test_the_audit_closes_where_biases_are_positive(case, domain):
         arriving = entry.passed
     lost = sum(entry.lost for entry in explanation.audit)
     rtol = 1e-4 if dtype == np.float32 else 1e-10
-    np.testing.assert_allclose(explanation.total + lost, explanation.explained, rtol=rtol, atol=1e-30)
+    np.testing.assert_allclose(
+        explanation.total + lost, explanation.explained, rtol=rtol, atol=1e-30
+    )
 
 
 @given(networks(positive_bias=True), st.sampled_from([dtd.Epsilon(0.01), dtd.Gamma(), dtd.Z()]))

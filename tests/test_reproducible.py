@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 
-import dtdcore as dtd
 import numpy as np
 import pytest
+
+import dtdcore as dtd
 from dtdcore import _core
 
 SPLITS = [(1, 44), (22, 23), (7, 14, 24), (13, 1, 31), (1,) * 45]
@@ -37,7 +38,9 @@ def networks(rng, dtype):
                 dtd.ReLU(),
             ]
         ),
-        "wide": dtd.Network([dtd.Dense(weight(1568, 403), bias(403)), dtd.ReLU(), dtd.NeuronPool()]),
+        "wide": dtd.Network(
+            [dtd.Dense(weight(1568, 403), bias(403)), dtd.ReLU(), dtd.NeuronPool()]
+        ),
         "small": dtd.Network([dtd.Dense(weight(9, 5), bias(5)), dtd.ReLU(), dtd.NeuronPool()]),
     }
 

@@ -12,9 +12,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import dtdcore as dtd
 import numpy as np
 import pytest
+
+import dtdcore as dtd
 from dtdcore import _core
 
 TIMEOUT = 30  # seconds until a child counts as hanging
@@ -136,7 +137,8 @@ import dtdcore
 tasks = '/proc/self/task'
 threads = len(os.listdir(tasks)) if os.path.isdir(tasks) else 1
 outside = {name.split('.')[0] for name in set(sys.modules) - before}
-print(threads, sorted(outside & {'matplotlib', 'sklearn', 'scipy', 'pooch', 'tqdm', 'torch', 'PIL'}))
+optional = {'matplotlib', 'sklearn', 'scipy', 'pooch', 'tqdm', 'torch', 'PIL'}
+print(threads, sorted(outside & optional))
 """
     # NumPy's own BLAS may start threads: it is told not to.
     result = run(code, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="2")

@@ -128,10 +128,8 @@ class Audit(Sequence):
         lines = [heading]
         for e in self:
             parts = (e.received, e.passed, e.bias, e.stabiliser, e.lost)
-            lines.append(
-                (e.name, "proportional" if e.rule is None else repr(e.rule).strip("'"))
-                + tuple(f"{np.sum(part):.6g}" for part in parts)
-            )
+            rule = "proportional" if e.rule is None else str(e.rule)
+            lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in parts)))
         return lines
 
     def __repr__(self) -> str:
@@ -143,7 +141,7 @@ def _scale(entry: AuditEntry) -> np.ndarray:
     return np.max([np.abs(part) for part in parts], axis=0)
 
 
-def format_table(lines: list[tuple[str, ...]], left: int = 2) -> str:
+def format_table(lines: Sequence[Sequence[str]], left: int = 2) -> str:
     """Rows of text in columns, a rule below the heading; the first `left` columns flush left."""
     widths = [max(len(line[c]) for line in lines) for c in range(len(lines[0]))]
     text = [

@@ -35,6 +35,10 @@ class Explainer:
     def __init__(self, network: Network) -> None:
         self.network = _check_network(network)
 
+    def __call__(self, x: Any, target: Any = None, *, relevance: Any = None) -> Explanation:
+        """Explain a batch: see the explainer."""
+        raise NotImplementedError  # every explainer answers this
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 

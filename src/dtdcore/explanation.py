@@ -19,7 +19,7 @@ from dtdcore.colours import colorize, encode_png
 from dtdcore.files import write_npz
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +105,7 @@ class Explanation:
             )
         return write_npz(path, **arrays)
 
-    def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure:
+    def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure | SubFigure:
         """Draw the inputs and heatmaps, or bars for tabular inputs; see `dtdcore.plots`.
 
         Parameters

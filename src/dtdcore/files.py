@@ -15,7 +15,6 @@ from typing import IO, Any
 
 import numpy as np
 
-
 # What reading a damaged zip file can raise; one flipped byte is enough for each.
 DAMAGE = (
     zipfile.BadZipFile,

@@ -54,11 +54,11 @@ class GradientExplainer(Explainer):
         x = self.network.check_inputs(x)
         output = self.network.forward(x)
         targets, single = choose_targets(output, target)
-        relevance = self._relevance(x, targets)
+        heatmaps = self._relevance(x, targets)
         explained = pick(output, targets)
         if single:
-            relevance, explained, targets = relevance[:, 0], explained[:, 0], targets[:, 0]
-        return Explanation(repr(self), x, output, targets, explained, relevance, None)
+            heatmaps, explained, targets = heatmaps[:, 0], explained[:, 0], targets[:, 0]
+        return Explanation(repr(self), x, output, targets, explained, heatmaps, None)
 
 
 class Sensitivity(GradientExplainer):

@@ -63,10 +63,7 @@ class Network:
     ) -> None:
         self.nodes = tuple(_chain(layers))
         first = self.nodes[0].layer.input_shape
-        if input_shape is None:
-            input_shape = first
-        else:
-            input_shape = _check_shape(input_shape)
+        input_shape = first if input_shape is None else _check_shape(input_shape)
         #: Shape of one input, without the batch axis; None where several fit.
         self.input_shape = input_shape
         dtypes = {array.dtype for layer in self.layers for array in layer.arrays().values()}
@@ -175,7 +172,7 @@ class Network:
     def summary(self, rules: Sequence[Rule | str | None] | None = None) -> str:
         """A table: name, layer, output shape, parameters, and the rule where `rules` are given."""
         shapes = self.shapes(self.input_shape) if self.input_shape is not None else None
-        lines = [("name", "layer", "output shape", "parameters")]
+        lines: list[tuple[str, ...]] = [("name", "layer", "output shape", "parameters")]
         for number, node in enumerate(self.nodes):
             shape = "?" if shapes is None else " x ".join(map(str, shapes[number + 1])) or "1"
             lines.append((node.name, repr(node.layer), shape, f"{node.layer.parameters:,}"))

@@ -84,7 +84,7 @@ class Plan:
         raise AssertionError("no value overflows")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Trace:
     """One forward pass through a plan: its output, and what each step saved."""
 
@@ -107,7 +107,7 @@ class Trace:
         accounts, passed = book[:4].reshape(places, n, k, 4), book[4]
         arriving: list[np.ndarray | None] = [*[None] * len(plan.steps), relevance]
         for number in range(len(plan.steps) - 1, -1, -1):
-            signal = arriving[number + 1]
+            signal, arriving[number + 1] = arriving[number + 1], None
             if signal is None:
                 continue
             place = plan.places.get(number)
@@ -120,19 +120,25 @@ class Trace:
         audit = Audit(plan.names, plan.rules, accounts, passed)
         if not all_finite(book):
             audit.complain()
-        return arriving[0], audit
+        return _arrived(arriving), audit
 
     def gradient(self, gradient: np.ndarray) -> np.ndarray:
         """Gradient with respect to the input (n, k, *shape) from that of the outputs."""
         plan = self.plan
         arriving: list[np.ndarray | None] = [*[None] * len(plan.steps), gradient]
         for number in range(len(plan.steps) - 1, -1, -1):
-            signal = arriving[number + 1]
+            signal, arriving[number + 1] = arriving[number + 1], None
             if signal is None:
                 continue
             signal = plan.steps[number].gradient(self.saved[number], signal)
             _arrive(arriving, plan.sources[number], signal)
-        return arriving[0]
+        return _arrived(arriving)
+
+
+def _arrived(arriving: list[np.ndarray | None]) -> np.ndarray:
+    """What arrived at the network's input; every network reads it."""
+    assert arriving[0] is not None
+    return arriving[0]
 
 
 def _arrive(arriving: list[np.ndarray | None], source: int, signal: np.ndarray) -> None:

@@ -13,7 +13,6 @@ from dtdcore import _core
 from dtdcore._version import __version__
 from dtdcore.arrays import check_count
 
-
 #: More threads than any machine has; a larger number is a slip.
 MOST_THREADS = 100_000
 

@@ -55,15 +55,19 @@ def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
     return targets, single
 
 
-def one_hot(output: np.ndarray, targets: np.ndarray, values: Any = 1) -> np.ndarray:
-    """`values` (broadcast to (n, k)) at the targets, 0 elsewhere: (n, k, *output shape)."""
+def one_hot(
+    output: np.ndarray, targets: np.ndarray, values: np.ndarray | None = None
+) -> np.ndarray:
+    """`values` (n, k), or 1, at the targets and 0 elsewhere: (n, k, *output shape)."""
     n, k = targets.shape
-    result = np.zeros((n * k, rows(output).shape[1]), output.dtype)
-    if result.shape[1] == 1:
-        result[:] = np.reshape(values, (-1, 1))
-    else:
-        result[np.arange(n * k), targets.reshape(-1)] = np.reshape(values, -1)
-    return result.reshape(n, k, *output.shape[1:])
+    if values is None:
+        values = np.ones((n, k), output.dtype)
+    columns = rows(output).shape[1]
+    if columns > 1:
+        result = np.zeros((n * k, columns), output.dtype)
+        result[np.arange(n * k), targets.reshape(-1)] = values.reshape(-1)
+        values = result
+    return values.reshape(n, k, *output.shape[1:])
 
 
 def pick(output: np.ndarray, targets: np.ndarray) -> np.ndarray:
