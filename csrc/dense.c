@@ -5,8 +5,9 @@
 
 #include "dtd_internal.h"
 
-/* Samples that share one pass over the weights: their p and n rows are the scratch memory of a forward call. */
-enum { FORWARD_GROUP = 128 };
+/* A forward task: so many rows at most, a multiple of all tiles; bytes of x, p, n that stay in a second-level cache
+ * while its rows pass by, for a multiple of all tiles' samples. */
+enum { FORWARD_ROWS = 72, ROW_STEP = 12, FORWARD_BYTES = 384 * 1024, SAMPLE_STEP = 12 };
 
 /* Bytes of one task's block of c: well inside a second-level cache. */
 enum { SPREAD_BYTES = 256 * 1024 };

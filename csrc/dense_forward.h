@@ -46,64 +46,56 @@ static NAME(term_facts) NAME(look_at_term)(dtd_dense_shape shape, const REAL *x,
     return facts;
 }
 
-/* One call, or one group of its samples. */
+/* One call. job tells the whole of it. */
 typedef struct {
     const dtd_kernels *kernels;
     NAME(dtd_forward_job) job;
-    const NAME(dtd_term) * term;
-    REAL *p, *n; /* scratch rows to fill, or NULL */
     cut rows, samples;
+    char *memory;
+    size_t memory_of_worker;
 } NAME(forward_call);
-
-static void NAME(term_task)(void *context, size_t task, int worker) {
-    const NAME(forward_call) *const call = context;
-    const size_t inputs = call->job.inputs, place = task * inputs;
-    (void)worker;
-    call->kernels->NAME(term)(inputs, call->term, call->job.x + place, 0, call->p ? call->p + place : NULL,
-                              call->n ? call->n + place : NULL);
-}
 
 static void NAME(forward_task)(void *context, size_t task, int worker) {
     const NAME(forward_call) *const call = context;
     NAME(dtd_forward_job) job = call->job;
     const size_t row = task % call->rows.count * call->rows.chunk;
     const size_t sample = task / call->rows.count * call->samples.chunk;
-    const size_t first = sample * job.inputs, place = sample * job.outputs + row;
-    (void)worker;
+    const size_t place = sample * job.outputs + row;
     job.rows = dtd_min(call->rows.chunk, job.rows - row);
     job.samples = dtd_min(call->samples.chunk, job.samples - sample);
-    job.x += first;
-    job.p = job.p ? job.p + first : NULL;
-    job.n = job.n ? job.n + first : NULL;
+    job.x += sample * job.inputs;
     job.w += row * job.inputs;
     job.b = job.b ? job.b + row : NULL;
     job.a += place;
     job.z = job.z ? job.z + place : NULL;
+    job.scratch = call->memory ? call->memory + (size_t)worker * call->memory_of_worker : NULL;
     call->kernels->NAME(forward)(&job);
 }
 
-/* All samples of the job in call; its p and n are made on the way when call has room for them. */
-static void NAME(forward_run)(NAME(forward_call) * call, size_t samples) {
-    const NAME(dtd_forward_job) whole = call->job;
-    const size_t inputs = whole.inputs, outputs = whole.outputs;
-    for (size_t sample = 0; sample < samples; sample += FORWARD_GROUP) {
-        const size_t count = dtd_min(FORWARD_GROUP, samples - sample);
-        const int threads = dtd_threads_for(work_of(count, inputs, outputs));
-        const size_t wanted = threads > 1 ? 8 * (size_t)threads : 1;
-        call->job.samples = count;
-        call->job.x = whole.x + sample * inputs;
-        call->job.a = whole.a + sample * outputs;
-        call->job.z = whole.z ? whole.z + sample * outputs : NULL;
-        if (call->p || call->n) {
-            dtd_parallel(count, NAME(term_task), call, threads);
+/* The job in call, complete but for scratch memory and together. */
+static int NAME(forward_run)(NAME(forward_call) * call) {
+    NAME(dtd_forward_job) *const job = &call->job;
+    const int threads = dtd_threads_for(work_of(job->samples, job->inputs, job->rows));
+    const size_t wanted = threads > 1 ? 8 * (size_t)threads : 1;
+    call->rows = cut_into(job->rows, FORWARD_ROWS, ROW_STEP, wanted);
+    call->samples = cut_into(job->samples, job->samples, 1, wanted / call->rows.count);
+
+    /* x, and p and n if there are any, of one sample and one block of inputs */
+    const int is_signed = job->mode == DTD_FORWARD_SIGNED || job->mode == DTD_FORWARD_PLAIN_SIGNED;
+    const size_t made = job->term ? 1 + (size_t)is_signed : 0;
+    const size_t block = dtd_min(job->inputs, DTD_FORWARD_BLOCK) * sizeof(REAL);
+    const size_t room = FORWARD_BYTES / dtd_max((1 + made) * block, 1);
+    job->together = cut_into(call->samples.chunk, room - room % SAMPLE_STEP, 1, 1).chunk;
+    if (made * block > 0) {
+        call->memory_of_worker = dtd_ceil_div(made * block * job->together, 64) * 64;
+        call->memory = dtd_alloc(call->memory_of_worker * (size_t)threads);
+        if (call->memory == NULL) {
+            return DTD_ERROR_MEMORY;
         }
-        if (whole.p) {
-            call->job.p = call->p ? call->p : call->job.x;
-        }
-        call->rows = cut_into(outputs, 64, 12, wanted);
-        call->samples = cut_into(count, count, 1, call->rows.count < wanted ? wanted / call->rows.count : 1);
-        dtd_parallel(call->rows.count * call->samples.count, NAME(forward_task), call, threads);
     }
+    dtd_parallel(call->rows.count * call->samples.count, NAME(forward_task), call, threads);
+    dtd_free(call->memory);
+    return DTD_OK;
 }
 
 static int NAME(check_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w) {
@@ -118,6 +110,15 @@ static int NAME(check_forward)(dtd_dense_shape shape, const REAL *x, const REAL 
     return DTD_OK;
 }
 
+static NAME(dtd_forward_job) NAME(forward_job)(dtd_dense_shape shape, const REAL *x, const REAL *w) {
+    return (NAME(dtd_forward_job)){.rows = shape.outputs,
+                                   .samples = shape.samples,
+                                   .inputs = shape.inputs,
+                                   .outputs = shape.outputs,
+                                   .x = x,
+                                   .w = w};
+}
+
 int NAME(dtd_dense_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b, REAL *a) {
     const int status = NAME(check_forward)(shape, x, w);
     if (status) {
@@ -130,16 +131,11 @@ int NAME(dtd_dense_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w,
         return DTD_ERROR_ARGUMENT;
     }
     NAME(forward_call) call = {.kernels = dtd_kernel_table()};
-    call.job = (NAME(dtd_forward_job)){.mode = DTD_FORWARD_PLAIN,
-                                       .rows = shape.outputs,
-                                       .inputs = shape.inputs,
-                                       .outputs = shape.outputs,
-                                       .x = x,
-                                       .w = w,
-                                       .b = b,
-                                       .a = a};
-    NAME(forward_run)(&call, shape.samples);
-    return DTD_OK;
+    call.job = NAME(forward_job)(shape, x, w);
+    call.job.mode = DTD_FORWARD_PLAIN;
+    call.job.b = b;
+    call.job.a = a;
+    return NAME(forward_run)(&call);
 }
 
 /* a = z + b, for the rules whose z is the sum of the forward pass. */
@@ -176,41 +172,20 @@ int NAME(dtd_dense_forward_z)(dtd_dense_shape shape, const REAL *x, const REAL *
         return status;
     }
 
-    const size_t rows = dtd_min(FORWARD_GROUP, shape.samples) * shape.inputs;
-    const int own_p = !facts.p_is_x, own_n = !facts.n_is_0;
-    REAL *memory = NULL;
-    if ((own_p || own_n) && rows > 0) {
-        if (dtd_check_size(rows, 2, sizeof(REAL))) {
-            return DTD_ERROR_SIZE;
-        }
-        memory = dtd_alloc((size_t)(own_p + own_n) * rows * sizeof(REAL));
-        if (memory == NULL) {
-            return DTD_ERROR_MEMORY;
-        }
-    }
-    NAME(forward_call) call = {.kernels = dtd_kernel_table(), .term = term};
-    call.p = own_p ? memory : NULL;
-    call.n = own_n && memory ? memory + (own_p ? rows : 0) : NULL;
-    call.job = (NAME(dtd_forward_job)){.rows = shape.outputs,
-                                       .inputs = shape.inputs,
-                                       .outputs = shape.outputs,
-                                       .x = x,
-                                       .p = own_p ? call.p : x,
-                                       .n = call.n,
-                                       .w = w,
-                                       .b = a ? b : NULL,
-                                       .a = a ? a : z,
-                                       .z = a ? z : NULL};
+    NAME(forward_call) call = {.kernels = dtd_kernel_table()};
+    call.job = NAME(forward_job)(shape, x, w);
+    call.job.term = facts.p_is_x && facts.n_is_0 ? NULL : term;
+    call.job.b = a ? b : NULL;
+    call.job.a = a ? a : z; /* the kernel's first result */
+    call.job.z = a ? z : NULL;
     if (a) {
-        call.job.mode = own_n   ? DTD_FORWARD_PLAIN_SIGNED
-                        : own_p ? DTD_FORWARD_PLAIN_POSITIVE
-                                : DTD_FORWARD_PLAIN_SHARED;
+        call.job.mode = !facts.n_is_0   ? DTD_FORWARD_PLAIN_SIGNED
+                        : !facts.p_is_x ? DTD_FORWARD_PLAIN_POSITIVE
+                                        : DTD_FORWARD_PLAIN_SHARED;
     } else {
-        call.job.mode = own_n ? DTD_FORWARD_SIGNED : DTD_FORWARD_POSITIVE;
+        call.job.mode = !facts.n_is_0 ? DTD_FORWARD_SIGNED : DTD_FORWARD_POSITIVE;
     }
-    NAME(forward_run)(&call, shape.samples);
-    dtd_free(memory);
-    return DTD_OK;
+    return NAME(forward_run)(&call);
 }
 
 typedef struct {

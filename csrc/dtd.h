@@ -105,7 +105,7 @@ enum { DTD_ACCOUNT_RECEIVED, DTD_ACCOUNT_BIAS, DTD_ACCOUNT_STABILISER, DTD_ACCOU
 
 /*
  * s_j = R_j / d_j with d_j = z_j + b_j, and with epsilon > 0 also + epsilon sign(z_j + b_j), sign(0) = +1.
- * Where d_j = 0, or |R_j / d_j| is not a number <= limit, s_j = 0 and R_j is booked as lost.
+ * Where d_j = 0, or |R_j / d_j| is above the limit or below the least normal number, s_j = 0 and R_j is booked as lost.
  * relevance (n k, M); z (n, M), or (M) when shared_z is not 0; bias (M) or NULL; s (n k, M), may be relevance itself;
  * account (n k, 4) is added to: sum R_j, sum b_j s_j, sum epsilon sign s_j, sum of the lost R_j. inputs is ignored.
  */
@@ -151,6 +151,41 @@ int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x, 
                               double *account);
 int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x, const double *relevance, double *r,
                               double *account);
+
+/* ---- training of detection-pooling networks ---- */
+
+/* samples n: rows of the training data; units: layers of detection neurons and pools; batch: rows of one mini-batch. */
+typedef struct {
+    size_t samples, inputs, units, iterations, batch;
+} dtd_train_shape;
+
+/*
+ * One unit: h_j = max(0, sum_i x_i w_ij + b_j) for so many neurons, then y_g = (sum h_j^p)^(1/p) over groups of pool
+ * consecutive ones; pool divides neurons. w (neurons, inputs of the unit), b (neurons). The velocities have the shapes
+ * of w and b; without momentum both may be NULL, which is faster and the same.
+ */
+typedef struct {
+    size_t neurons, pool;
+    float *w, *b, *w_velocity, *b_velocity;
+} dtd_train_unit_f32;
+
+typedef struct {
+    size_t neurons, pool;
+    double *w, *b, *w_velocity, *b_velocity;
+} dtd_train_unit_f64;
+
+/*
+ * Stochastic gradient descent on the mean squared error E = mean over batch and outputs of (y - target)^2:
+ *     v = momentum v + dE/dw,  w = w - rate v,  the same for b, and then b = min(0, b).
+ * x (n, inputs), y (n, outputs of the last unit); order (iterations, batch): rows of x; rates (iterations).
+ * loss (iterations): E before each step. *done = iterations made. When it is less than asked for, loss[*done] is not
+ * finite and that step was not taken. DTD_ERROR_MEMORY may leave a step half done; weights that overflowed follow IEEE
+ * 754, and the next loss shows them: the caller keeps a copy where it needs one.
+ */
+int dtd_train_f32(dtd_train_shape shape, double p, const dtd_train_unit_f32 *units, const float *x, const float *y,
+                  const size_t *order, const double *rates, double momentum, double *loss, size_t *done);
+int dtd_train_f64(dtd_train_shape shape, double p, const dtd_train_unit_f64 *units, const double *x, const double *y,
+                  const size_t *order, const double *rates, double momentum, double *loss, size_t *done);
 
 /* ---- threads and instruction sets ---------------------------------------------------------------------------- */
 

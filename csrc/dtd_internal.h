@@ -45,6 +45,10 @@ enum { DTD_SPREAD_SAMPLES = 128 };
 #define DTD_SPREAD_SCRATCH(samples, real_size)                                                                         \
     ((size_t)DTD_SPREAD_BLOCK * ((samples) + 16) * ((real_size) + sizeof(size_t)) + ((samples) + 16) * sizeof(size_t))
 
+/* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
+enum { DTD_DESCENT_ROWS = 4 };
+#define DTD_DESCENT_SCRATCH(batch, real_size) (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
+
 #define REAL float
 #define SUFFIX f32
 #include "jobs.h"

@@ -10,18 +10,22 @@
 #define SUFFIX f32
 #define ABS fabsf
 #define LARGEST FLT_MAX
+#define SMALLEST FLT_MIN
 #include "elementwise_impl.h"
 #undef REAL
 #undef SUFFIX
 #undef ABS
 #undef LARGEST
+#undef SMALLEST
 
 #define REAL double
 #define SUFFIX f64
 #define ABS fabs
 #define LARGEST DBL_MAX
+#define SMALLEST DBL_MIN
 #include "elementwise_impl.h"
 #undef REAL
 #undef SUFFIX
 #undef ABS
 #undef LARGEST
+#undef SMALLEST

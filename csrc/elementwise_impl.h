@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Template (REAL, SUFFIX, ABS, LARGEST) of elementwise.c. */
+/* Template (REAL, SUFFIX, ABS, SMALLEST, LARGEST) of elementwise.c. */
 
 typedef struct {
     size_t targets, outputs;
@@ -33,7 +33,7 @@ static void NAME(quotient_task)(void *context, size_t row, int worker) {
         }
         const REAL quotient = d == 0 ? 0 : arrived / d;
         received += (double)arrived;
-        if (d != 0 && ABS(quotient) <= call->limit) {
+        if (ABS(quotient) >= SMALLEST && ABS(quotient) <= call->limit) { /* neither R_j / 0 nor R_j / infinity */
             s[j] = quotient;
             bias += (double)b * (double)quotient;
             stabiliser += (double)added * (double)quotient;

@@ -4,13 +4,17 @@
 
 /*
  * Forward: rows x samples results, a[s * outputs + j] and z[...] alike, over all inputs.
- * x, p, n: rows of inputs elements, one per sample. w: rows of inputs elements. b: one per row, or NULL; added to a.
+ * x: rows of inputs elements, one per sample; w: the same, one per row; b: one per row, or NULL; added to a.
+ * p and n are made of x by term, or p is x when term is NULL. The job goes through together samples at a time;
+ * scratch: room for p (and n, in the signed modes) of that many samples and a block of inputs.
  */
 typedef struct {
     dtd_forward_mode mode;
-    size_t rows, samples, inputs, outputs;
-    const REAL *x, *p, *n, *w, *b;
+    size_t rows, samples, inputs, outputs, together;
+    const NAME(dtd_term) * term;
+    const REAL *x, *w, *b;
     REAL *a, *z;
+    void *scratch;
 } NAME(dtd_forward_job);
 
 /*
@@ -25,3 +29,17 @@ typedef struct {
     REAL *c_plus, *c_minus;
     void *scratch;
 } NAME(dtd_spread_job);
+
+/*
+ * Descent: v_ji = momentum v_ji + sum_n g_nj x_ni and w_ji -= rate v_ji for rows x inputs weights; the biases alike,
+ * with x = 1, and then b_j = min(0, b_j). x: batch rows of inputs elements. g_nj is g[n * g_stride + j]. w_velocity and
+ * b_velocity: v, or both NULL, which means v = 0 before and forgotten after. scratch: DTD_DESCENT_SCRATCH(batch,
+ * sizeof(REAL)) bytes.
+ */
+typedef struct {
+    size_t rows, inputs, batch, g_stride;
+    const REAL *x, *g;
+    REAL momentum, rate;
+    REAL *w, *b, *w_velocity, *b_velocity;
+    void *scratch;
+} NAME(dtd_descent_job);

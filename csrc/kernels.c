@@ -30,17 +30,19 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 
 #define REAL float
 #define SUFFIX f32
+#include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
-#include "kernels_term.h"
+#include "kernels_train.h"
 #undef REAL
 #undef SUFFIX
 
 #define REAL double
 #define SUFFIX f64
+#include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
-#include "kernels_term.h"
+#include "kernels_train.h"
 #undef REAL
 #undef SUFFIX
 

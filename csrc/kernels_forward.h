@@ -4,8 +4,9 @@
 
 /* One vector of inputs for a tile: all lanes, or with whole = 0 the first count. See forward_tile. */
 DTD_INLINE void NAME(forward_step)(const dtd_forward_mode mode, const size_t rows, const size_t samples,
-                                   const int whole, size_t count, size_t stride, const REAL *w, const REAL *x,
-                                   const REAL *p, const REAL *n, VEC *accumulator) {
+                                   const int whole, size_t count, size_t stride, size_t p_stride,
+                                   const REAL *w, const REAL *x, const REAL *p, const REAL *n,
+                                   VEC *accumulator) {
     const int two = mode >= DTD_FORWARD_PLAIN_SHARED;
     const int plain = mode == DTD_FORWARD_PLAIN || two;
     const int clamped = mode != DTD_FORWARD_PLAIN;
@@ -18,10 +19,10 @@ DTD_INLINE void NAME(forward_step)(const dtd_forward_mode mode, const size_t row
             xs[t] = LOAD(x + t * stride);
         }
         if (clamped) {
-            ps[t] = shared ? xs[t] : LOAD(p + t * stride);
+            ps[t] = shared ? xs[t] : LOAD(p + t * p_stride);
         }
         if (is_signed) {
-            ns[t] = LOAD(n + t * stride);
+            ns[t] = LOAD(n + t * p_stride);
         }
     }
     DTD_UNROLL
@@ -52,27 +53,35 @@ DTD_INLINE void NAME(forward_step)(const dtd_forward_mode mode, const size_t row
     }
 }
 
+/* The inputs begin .. begin + length - 1, ready for the tiles; p and n of the samples sample .. . */
+typedef struct {
+    size_t begin, length, sample, p_stride;
+    const REAL *p, *n;
+} NAME(forward_block);
+
 /*
- * Rows x samples sums over the inputs begin .. begin + length - 1, for the samples sample .. and the rows row .. of w:
+ * Rows x samples sums over a block of inputs, for the samples block->sample + sample .. and the rows row .. of w:
  *     a: sum_i x_i w_ij,  or sum_i p_i w+_ij (+ n_i w-_ij)
  *     z: sum_i p_i w+_ij (+ n_i w-_ij), with p = x in the shared mode
- * added to the job's a and z, or setting these when begin = 0; b is added to a at the end of the inputs. One vector
- * accumulator per sum runs over the inputs in ascending order and is summed by vec_sums: so the order, and the bits,
- * are those of every other tile. Terms that are 0 change nothing, so modes that leave them out give the same bits.
- * mode, rows and samples are constants where this is inlined; the accumulators stay in registers.
+ * added to the job's a and z, or setting these in the first block; b is added to a in the last. One vector accumulator
+ * per sum runs over the block in ascending order and is summed by vec_sums: so the order, and the bits, are those of
+ * every other tile. Terms that are 0 change nothing, so modes that leave them out give the same bits.
+ * mode, rows and samples are constants where this is inlined; the accumulators stay in registers. ahead is a row of
+ * weights that will be wanted next.
  */
 DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t rows, const size_t samples,
-                                   const NAME(dtd_forward_job) * job, size_t row, size_t sample, size_t begin,
-                                   size_t length) {
+                                   const NAME(dtd_forward_job) * job, const NAME(forward_block) * block, size_t row,
+                                   size_t sample, const REAL *ahead) {
     const int two = mode >= DTD_FORWARD_PLAIN_SHARED;
     const int plain = mode == DTD_FORWARD_PLAIN || two;
     const int other = mode != DTD_FORWARD_PLAIN && mode != DTD_FORWARD_PLAIN_SHARED;
     const int is_signed = mode == DTD_FORWARD_SIGNED || mode == DTD_FORWARD_PLAIN_SIGNED;
-    const size_t stride = job->inputs, sums = rows * samples * (two ? 2 : 1);
-    const REAL *const w = job->w + row * stride + begin;
-    const REAL *const x = plain ? job->x + sample * stride + begin : NULL;
-    const REAL *const p = other ? job->p + sample * stride + begin : NULL;
-    const REAL *const n = is_signed ? job->n + sample * stride + begin : NULL;
+    const size_t stride = job->inputs, p_stride = block->p_stride, length = block->length;
+    const size_t sums = rows * samples * (two ? 2 : 1);
+    const REAL *const w = job->w + row * stride + block->begin;
+    const REAL *const x = plain ? job->x + (block->sample + sample) * stride + block->begin : NULL;
+    const REAL *const p = other ? block->p + sample * p_stride : NULL;
+    const REAL *const n = is_signed ? block->n + sample * p_stride : NULL;
     VEC accumulator[FORWARD_MOST];
     DTD_UNROLL_ALL
     for (size_t k = 0; k < FORWARD_MOST; k++) {
@@ -80,11 +89,12 @@ DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t row
     }
     size_t i = 0;
     for (; i + LANES <= length; i += LANES) {
-        NAME(forward_step)(mode, rows, samples, 1, LANES, stride, w + i, plain ? x + i : NULL, other ? p + i : NULL,
-                           is_signed ? n + i : NULL, accumulator);
+        DTD_PREFETCH(ahead + i);
+        NAME(forward_step)(mode, rows, samples, 1, LANES, stride, p_stride, w + i, plain ? x + i : NULL,
+                           other ? p + i : NULL, is_signed ? n + i : NULL, accumulator);
     }
     if (i < length) {
-        NAME(forward_step)(mode, rows, samples, 0, length - i, stride, w + i, plain ? x + i : NULL,
+        NAME(forward_step)(mode, rows, samples, 0, length - i, stride, p_stride, w + i, plain ? x + i : NULL,
                            other ? p + i : NULL, is_signed ? n + i : NULL, accumulator);
     }
 
@@ -93,14 +103,14 @@ DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t row
     for (size_t k = 0; k < sums; k += 4) {
         NAME(vec_sums)(accumulator + k, total + k);
     }
-    const int at_end = begin + length == job->inputs;
+    const int begins = block->begin == 0, ends = block->begin + length == job->inputs;
     for (size_t t = 0; t < samples; t++) {
         for (size_t j = 0; j < rows; j++) {
-            const size_t place = (sample + t) * job->outputs + row + j;
-            const REAL bias = at_end && job->b ? job->b[row + j] : 0;
-            job->a[place] = ((begin ? job->a[place] : 0) + total[j * samples + t]) + bias;
+            const size_t place = (block->sample + sample + t) * job->outputs + row + j;
+            const REAL bias = ends && job->b ? job->b[row + j] : 0;
+            job->a[place] = ((begins ? 0 : job->a[place]) + total[j * samples + t]) + bias;
             if (two) {
-                job->z[place] = (begin ? job->z[place] : 0) + total[rows * samples + j * samples + t];
+                job->z[place] = (begins ? 0 : job->z[place]) + total[rows * samples + j * samples + t];
             }
         }
     }
@@ -108,12 +118,13 @@ DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t row
 
 /* The tile of a run-time number of samples, at most most. */
 DTD_INLINE void NAME(forward_samples)(const dtd_forward_mode mode, const size_t most, const size_t rows,
-                                      size_t samples, const NAME(dtd_forward_job) * job, size_t row, size_t sample,
-                                      size_t begin, size_t length) {
+                                      size_t samples, const NAME(dtd_forward_job) * job,
+                                      const NAME(forward_block) * block, size_t row, size_t sample,
+                                      const REAL *ahead) {
 #define CASE(count)                                                                                                    \
     case count:                                                                                                        \
         if (count <= most) {                                                                                           \
-            NAME(forward_tile)(mode, rows, count, job, row, sample, begin, length);                                    \
+            NAME(forward_tile)(mode, rows, count, job, block, row, sample, ahead);                                     \
         }                                                                                                              \
         break;
     switch (samples) {
@@ -129,61 +140,75 @@ DTD_INLINE void NAME(forward_samples)(const dtd_forward_mode mode, const size_t 
 #undef CASE
 }
 
-/* The inputs begin .. begin + length - 1 for all samples and the rows row .. row + rows - 1. */
-DTD_INLINE void NAME(forward_rows)(const dtd_forward_mode mode, const size_t most, size_t rows,
-                                   const NAME(dtd_forward_job) * job, size_t row, size_t begin, size_t length) {
-    const size_t tiles = (job->samples + most - 1) / most, size = (job->samples + tiles - 1) / tiles;
-    for (size_t sample = 0; sample < job->samples; sample += size) {
-        const size_t count = job->samples - sample < size ? job->samples - sample : size;
-        if (rows == FORWARD_ROWS) {
-            NAME(forward_samples)(mode, most, FORWARD_ROWS, count, job, row, sample, begin, length);
-        } else {
-            for (size_t j = 0; j < rows; j++) {
-                NAME(forward_samples)(mode, most, 1, count, job, row + j, sample, begin, length);
+/*
+ * All rows for one block of inputs and a number of samples whose x, p and n stay in the cache while the rows pass by.
+ * Each group of rows is read from memory once, and used by all samples from the first cache; meanwhile the next group
+ * is fetched, a row for each tile of samples.
+ */
+DTD_INLINE void NAME(forward_rows)(const dtd_forward_mode mode, const size_t most,
+                                   const NAME(dtd_forward_job) * job, const NAME(forward_block) * block,
+                                   size_t samples) {
+    const size_t tiles = (samples + most - 1) / most, size = (samples + tiles - 1) / tiles;
+    for (size_t row = 0, rows; row < job->rows; row += rows) {
+        const size_t left = job->rows - row;
+        const int one = samples == 1 && left >= FORWARD_ROWS_ONE;
+        rows = one ? FORWARD_ROWS_ONE : left >= FORWARD_ROWS ? FORWARD_ROWS : 1;
+        for (size_t tile = 0; tile < tiles; tile++) {
+            const size_t sample = tile * size, count = samples - sample < size ? samples - sample : size;
+            const size_t next = row + rows + tile % FORWARD_ROWS;
+            const REAL *const ahead = job->w + (next < job->rows ? next : row) * job->inputs + block->begin;
+            if (one) {
+                NAME(forward_tile)(mode, FORWARD_ROWS_ONE, 1, job, block, row, 0, ahead);
+            } else if (rows == FORWARD_ROWS) {
+                NAME(forward_samples)(mode, most, FORWARD_ROWS, count, job, block, row, sample, ahead);
+            } else {
+                NAME(forward_samples)(mode, most, 1, count, job, block, row, sample, ahead);
             }
         }
     }
 }
 
-/*
- * All rows, samples and inputs of a job, the inputs in blocks of DTD_FORWARD_BLOCK. With few samples a group of rows
- * is read to its end, so that memory sees long streams; with many, a block of all samples stays in the cache while
- * the rows pass by.
- */
-DTD_INLINE void NAME(forward_blocks)(const dtd_forward_mode mode, const size_t most,
-                                     const NAME(dtd_forward_job) * job) {
-    const size_t inputs = job->inputs;
-    if (job->samples == 0) {
+/* p and n of a block's samples in the job's scratch memory, or p = x. */
+static void NAME(forward_term)(const NAME(dtd_forward_job) * job, NAME(forward_block) * block, size_t samples,
+                               int is_signed) {
+    const REAL *const x = job->x + block->sample * job->inputs + block->begin;
+    if (job->term == NULL) {
+        block->p = x;
+        block->n = NULL;
+        block->p_stride = job->inputs;
         return;
     }
-    if (job->samples <= most) {
-        size_t row = 0;
-        for (size_t rows; row < job->rows; row += rows) {
-            const size_t left = job->rows - row;
-            const int one = job->samples == 1 && left >= FORWARD_ROWS_ONE;
-            rows = one ? FORWARD_ROWS_ONE : left < FORWARD_ROWS ? left : FORWARD_ROWS;
-            size_t begin = 0;
-            do {
-                const size_t length = inputs - begin < DTD_FORWARD_BLOCK ? inputs - begin : DTD_FORWARD_BLOCK;
-                if (one) {
-                    NAME(forward_tile)(mode, FORWARD_ROWS_ONE, 1, job, row, 0, begin, length);
-                } else {
-                    NAME(forward_rows)(mode, most, rows, job, row, begin, length);
-                }
-                begin += DTD_FORWARD_BLOCK;
-            } while (begin < inputs);
-        }
-    } else {
-        size_t begin = 0;
-        do {
-            const size_t length = inputs - begin < DTD_FORWARD_BLOCK ? inputs - begin : DTD_FORWARD_BLOCK;
-            for (size_t row = 0; row < job->rows; row += FORWARD_ROWS) {
-                const size_t left = job->rows - row;
-                NAME(forward_rows)(mode, most, left < FORWARD_ROWS ? left : FORWARD_ROWS, job, row, begin, length);
-            }
-            begin += DTD_FORWARD_BLOCK;
-        } while (begin < inputs);
+    REAL *const p = job->scratch;
+    REAL *const n = is_signed ? p + samples * block->length : NULL;
+    for (size_t t = 0; t < samples; t++) {
+        NAME(term)(block->length, job->term, x + t * job->inputs, block->begin, p + t * block->length,
+                   is_signed ? n + t * block->length : NULL);
     }
+    block->p = p;
+    block->n = n;
+    block->p_stride = block->length;
+}
+
+/* All inputs in blocks of DTD_FORWARD_BLOCK, and all samples, as many at a time as the driver made room for. */
+DTD_INLINE void NAME(forward_blocks)(const dtd_forward_mode mode, const size_t most,
+                                     const NAME(dtd_forward_job) * job) {
+    const int other = mode != DTD_FORWARD_PLAIN && mode != DTD_FORWARD_PLAIN_SHARED;
+    const int is_signed = mode == DTD_FORWARD_SIGNED || mode == DTD_FORWARD_PLAIN_SIGNED;
+    size_t begin = 0;
+    do {
+        const size_t left = job->inputs - begin;
+        NAME(forward_block)
+        block = {.begin = begin, .length = left < DTD_FORWARD_BLOCK ? left : DTD_FORWARD_BLOCK};
+        for (; block.sample < job->samples; block.sample += job->together) {
+            const size_t rest = job->samples - block.sample;
+            const size_t samples = rest < job->together ? rest : job->together;
+            if (other) {
+                NAME(forward_term)(job, &block, samples, is_signed);
+            }
+            NAME(forward_rows)(mode, most, job, &block, samples);
+        }
+        begin += DTD_FORWARD_BLOCK;
+    } while (begin < job->inputs);
 }
 
 #define FORWARD(mode)                                                                                                  \

@@ -255,6 +255,24 @@ def test_quotient_books_what_cannot_be_passed(dtype):
     assert account[0, 0, 1] == account[0, 0, 2] == 0
 
 
+def test_quotient_books_what_an_infinite_z_receives(dtype):
+    z = np.array([[np.inf, -np.inf, 2.0]], dtype)
+    s, account = run_quotient(dtype, np.array([[[3.0, 4.0, 8.0]]], dtype), z)
+    assert s[0, 0].tolist() == [0, 0, 4]
+    assert account[0, 0].tolist() == [15, 0, 0, 7]
+
+
+def test_quotient_books_what_vanishes(dtype):
+    """Quotients too small for a normal number: s = 0 and R_j lost, not forgotten."""
+    info = np.finfo(dtype)
+    z = np.array([[info.max / 2, info.max / 2, 4.0, 1.0]], dtype)
+    relevance = np.array([[[info.tiny, -info.tiny * 16, info.tiny * 2, info.tiny]]], dtype)
+    s, account = run_quotient(dtype, relevance, z)
+    assert s[0, 0].tolist() == [0, 0, 0, info.tiny]
+    assert account[0, 0, 0] == relevance.astype(float).sum()
+    assert account[0, 0, 3] == relevance[..., :3].astype(float).sum()
+
+
 def test_quotient_limit(dtype):
     """|s_j| beyond the limit is not passed on, |s_j| equal to it is."""
     relevance = np.array([[[8.0, -8.0, 8.5, -8.5]]], dtype)

@@ -318,6 +318,46 @@ def test_tiny_and_huge_denominators_stay_finite(name, dtype):
             assert abs(entry.residual[0]) <= 64 * info.eps * size
 
 
+INFINITE = {
+    "ZB": (dtd.ZB(-3e38, 3e38), 0.0, 2.0, []),
+    "WSquare": (dtd.WSquare(), 1.0, 1e30, []),
+    "SearchDirection": (dtd.SearchDirection([1e30]), 1.0, 1e30, []),
+    "Clip": (dtd.ZPlus(), 1e30, 1e30, [dtd.Clip(0, 6)]),
+    "Tanh": (dtd.Z(), 1e30, 1e30, [dtd.Tanh()]),
+}
+
+
+@pytest.mark.parametrize("name", INFINITE)
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_infinite_denominators_are_booked(name):
+    """z_j overflows while the network's output is a number: R_j is lost and booked, or an error."""
+    rule, x, w, more = INFINITE[name]
+    network = dtd.Network([dtd.Dense(np.array([[w]], np.float32)), *more])
+    x = np.array([[x]], np.float32)
+    try:
+        explanation = dtd.LRP(network, rule)(x, relevance=np.ones((1, 1), np.float32))
+    except (FloatingPointError, ValueError) as error:
+        assert "overflow" in str(error)
+    else:
+        assert explanation.relevance.tolist() == [[0]]
+        assert explanation.audit[0].lost.tolist() == [1]
+
+
+def test_vanishing_quotients_are_booked(dtype):
+    """R_j / z_j too small for a number: R_j is lost and booked."""
+    huge, tiny = (1e30, 1e-30) if dtype == np.float32 else (1e300, 1e-300)
+    explanation, entry = account(
+        dtd.ZPlus(),
+        np.ones((1, 1), dtype),
+        np.array([[huge]], dtype),
+        None,
+        np.array([[tiny]], dtype),
+    )
+    assert explanation.relevance.tolist() == [[0]]
+    assert entry.lost[0] == pytest.approx(tiny, rel=1e-6)
+    assert explanation.audit.closes()
+
+
 @pytest.mark.parametrize("width", [3, 5, 67])
 def test_overflowing_relevance_raises_or_stays_finite(dtype, width):
     """Shares big, -big and 1/big: the order of the sum decides whether z_j is 0 or 1/big.

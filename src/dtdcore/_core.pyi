@@ -105,3 +105,31 @@ def pool_redistribute_f64(
     account: F64,
 ) -> None: ...
 def first_outside_f64(x: F64, low: F64, high: F64) -> int: ...
+def train_f32(
+    x: F32,
+    y: F32,
+    pools: tuple[int, ...],
+    p: float,
+    weights: tuple[F32, ...],
+    biases: tuple[F32, ...],
+    weight_velocities: tuple[F32, ...] | None,
+    bias_velocities: tuple[F32, ...] | None,
+    order: NDArray[np.uintp],
+    rates: F64,
+    momentum: float,
+    loss: F64,
+) -> int: ...
+def train_f64(
+    x: F64,
+    y: F64,
+    pools: tuple[int, ...],
+    p: float,
+    weights: tuple[F64, ...],
+    biases: tuple[F64, ...],
+    weight_velocities: tuple[F64, ...] | None,
+    bias_velocities: tuple[F64, ...] | None,
+    order: NDArray[np.uintp],
+    rates: F64,
+    momentum: float,
+    loss: F64,
+) -> int: ...

@@ -74,6 +74,26 @@ cdef extern from "dtd.h":
         dtd_pool_shape, double, const double *, const double *, const double *, double *) nogil
     int dtd_pool_redistribute_f64(
         dtd_pool_shape, int, const double *, const double *, double *, double *) nogil
+    ctypedef struct dtd_train_shape:
+        size_t samples, inputs, units, iterations, batch
+    ctypedef struct dtd_train_unit_f32:
+        size_t neurons, pool
+        float *w
+        float *b
+        float *w_velocity
+        float *b_velocity
+    ctypedef struct dtd_train_unit_f64:
+        size_t neurons, pool
+        double *w
+        double *b
+        double *w_velocity
+        double *b_velocity
+    int dtd_train_f32(
+        dtd_train_shape, double, const dtd_train_unit_f32 *, const float *, const float *,
+        const size_t *, const double *, double, double *, size_t *) nogil
+    int dtd_train_f64(
+        dtd_train_shape, double, const dtd_train_unit_f64 *, const double *, const double *,
+        const size_t *, const double *, double, double *, size_t *) nogil
     const char *dtd_strerror(int)
     int dtd_set_num_threads(int)
     int dtd_get_num_threads()
@@ -82,6 +102,10 @@ cdef extern from "dtd.h":
     const char *dtd_isa_name()
     const char *dtd_isa_level(size_t, int *)
     const char *dtd_compiler()
+
+
+cdef enum:
+    MOST_UNITS = 64  # of a network that is trained
 
 
 cdef int check(int status) except -1:
@@ -425,6 +449,56 @@ def first_outside_f32(
     return index
 
 
+def train_f32(
+    const float[:, ::1] x not None, const float[:, ::1] y not None, tuple pools not None, double p,
+    tuple weights not None, tuple biases not None, tuple weight_velocities,
+    tuple bias_velocities, const size_t[:, ::1] order not None, const double[::1] rates not None,
+    double momentum, double[::1] loss not None,
+) -> int:
+    cdef dtd_train_shape shape = [
+        x.shape[0], x.shape[1], len(pools), order.shape[0], order.shape[1]]
+    cdef Py_ssize_t inputs = x.shape[1], k
+    cdef dtd_train_unit_f32 units[MOST_UNITS]
+    cdef float[:, ::1] w
+    cdef float[::1] b
+    if not 1 <= shape.units <= MOST_UNITS:
+        raise ValueError(f"pools must have 1 to {MOST_UNITS} entries, not {shape.units}")
+    for name, arrays in (
+        ("weights", weights), ("biases", biases), ("weight_velocities", weight_velocities),
+        ("bias_velocities", bias_velocities),
+    ):
+        if arrays is not None:
+            shape1(name, len(arrays), shape.units)
+    if (weight_velocities is None) != (bias_velocities is None):
+        raise ValueError("give both velocities or none")
+    for k in range(shape.units):
+        w = weights[k]
+        b = biases[k]
+        shape2(f"weights[{k}]", w.shape[0], w.shape[1], w.shape[0], inputs)
+        shape1(f"biases[{k}]", b.shape[0], w.shape[0])
+        units[k] = [w.shape[0], pools[k], out2_f32(w), out1_f32(b), NULL, NULL]
+        if weight_velocities is not None:
+            w = weight_velocities[k]
+            b = bias_velocities[k]
+            shape2(f"weight_velocities[{k}]", w.shape[0], w.shape[1], units[k].neurons, inputs)
+            shape1(f"bias_velocities[{k}]", b.shape[0], units[k].neurons)
+            units[k].w_velocity = out2_f32(w)
+            units[k].b_velocity = out1_f32(b)
+        inputs = groups_of(units[k].neurons, units[k].pool)
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], inputs)
+    shape1("rates", rates.shape[0], order.shape[0])
+    shape1("loss", loss.shape[0], order.shape[0])
+    cdef const size_t *rows = &order[0, 0] if order.shape[0] and order.shape[1] else NULL
+    cdef const double *steps = &rates[0] if rates.shape[0] else NULL
+    cdef size_t done = 0
+    cdef int status
+    with nogil:
+        status = dtd_train_f32(
+            shape, p, units, in2_f32(x), in2_f32(y), rows, steps, momentum, doubles_of(loss), &done)
+    check(status)
+    return done
+
+
 # ---- double precision ------------------------------------------------------------------------
 
 cdef inline const double *in1_f64(const double[::1] x) noexcept nogil:
@@ -669,3 +743,53 @@ def first_outside_f64(
             samples, inputs, in2_f64(x), in1_f64(low), low_count, in1_f64(high), high_count, &index)
     check(status)
     return index
+
+
+def train_f64(
+    const double[:, ::1] x not None, const double[:, ::1] y not None, tuple pools not None, double p,
+    tuple weights not None, tuple biases not None, tuple weight_velocities,
+    tuple bias_velocities, const size_t[:, ::1] order not None, const double[::1] rates not None,
+    double momentum, double[::1] loss not None,
+) -> int:
+    cdef dtd_train_shape shape = [
+        x.shape[0], x.shape[1], len(pools), order.shape[0], order.shape[1]]
+    cdef Py_ssize_t inputs = x.shape[1], k
+    cdef dtd_train_unit_f64 units[MOST_UNITS]
+    cdef double[:, ::1] w
+    cdef double[::1] b
+    if not 1 <= shape.units <= MOST_UNITS:
+        raise ValueError(f"pools must have 1 to {MOST_UNITS} entries, not {shape.units}")
+    for name, arrays in (
+        ("weights", weights), ("biases", biases), ("weight_velocities", weight_velocities),
+        ("bias_velocities", bias_velocities),
+    ):
+        if arrays is not None:
+            shape1(name, len(arrays), shape.units)
+    if (weight_velocities is None) != (bias_velocities is None):
+        raise ValueError("give both velocities or none")
+    for k in range(shape.units):
+        w = weights[k]
+        b = biases[k]
+        shape2(f"weights[{k}]", w.shape[0], w.shape[1], w.shape[0], inputs)
+        shape1(f"biases[{k}]", b.shape[0], w.shape[0])
+        units[k] = [w.shape[0], pools[k], out2_f64(w), out1_f64(b), NULL, NULL]
+        if weight_velocities is not None:
+            w = weight_velocities[k]
+            b = bias_velocities[k]
+            shape2(f"weight_velocities[{k}]", w.shape[0], w.shape[1], units[k].neurons, inputs)
+            shape1(f"bias_velocities[{k}]", b.shape[0], units[k].neurons)
+            units[k].w_velocity = out2_f64(w)
+            units[k].b_velocity = out1_f64(b)
+        inputs = groups_of(units[k].neurons, units[k].pool)
+    shape2("y", y.shape[0], y.shape[1], x.shape[0], inputs)
+    shape1("rates", rates.shape[0], order.shape[0])
+    shape1("loss", loss.shape[0], order.shape[0])
+    cdef const size_t *rows = &order[0, 0] if order.shape[0] and order.shape[1] else NULL
+    cdef const double *steps = &rates[0] if rates.shape[0] else NULL
+    cdef size_t done = 0
+    cdef int status
+    with nogil:
+        status = dtd_train_f64(
+            shape, p, units, in2_f64(x), in2_f64(y), rows, steps, momentum, doubles_of(loss), &done)
+    check(status)
+    return done

@@ -50,11 +50,10 @@ def find(name: str, mirrors: Sequence[Mirror], folder: str | os.PathLike[str] | 
     ConnectionError, ImportError
         As for `download`.
     """
-    named = os.environ.get(ENVIRONMENT) if folder is None else None
-    if folder is None and not named:
+    chosen = folder if folder is not None else os.environ.get(ENVIRONMENT) or None
+    if chosen is None:
         return download(name, mirrors)
-    chosen = Path(named if folder is None else folder)
-    candidates = [chosen / name, chosen / Path(name).name]
+    candidates = [Path(chosen, name), Path(chosen, Path(name).name)]
     for path in candidates:
         if path.is_file():
             _verify(path, mirrors)

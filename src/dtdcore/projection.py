@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The point of a polyhedron and a box nearest to a given point: a convex quadratic program.
 
-min ½‖ξ - x‖²    subject to    Σ_p w_jp ξ_p + b_j ≤ 0 for all j,  l ≤ ξ ≤ h
+    min ½‖ξ - x‖²    subject to    c_j(ξ) = Σ_p w_jp ξ_p + b_j ≤ 0 for all j,  l ≤ ξ ≤ h
+
+NumPy only; it knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In an unbounded box: a point farther away than this many times the size of the problem is none.
+# In an unbounded box: a point farther away than this many times the size of the problem (norm of
+# x plus the largest violation) counts as none.
 _FAR = 1e5
 
 # Shares of the inputs at their bounds that join the Hessian: none is Newton's step, all of them
@@ -27,8 +30,6 @@ class Projection:
     point: np.ndarray
     #: λ_j ≥ 0, the dual variables.
     multipliers: np.ndarray
-    #: Σ_p w_jp ξ_p + b_j.
-    values: np.ndarray
     #: Every point of the polyhedron is at least as far from x: √(2 q(λ)), by weak duality.
     bound: float
     #: False: the polyhedron has no point in the box, or none within reach.
@@ -46,7 +47,7 @@ def project(
     multipliers: np.ndarray,
     soft: float = 0.0,
 ) -> Projection:
-    """The nearest point, by the dual problem
+    """The nearest point of the polyhedron and the box, by the dual problem
 
         max over λ ≥ 0 of  q(λ) = min over the box of ½‖ξ - x‖² + Σ_j λ_j c_j(ξ)
 
@@ -81,11 +82,11 @@ def project(
         return (free > low) & (free < high), point, values - soft * multipliers, q
 
     inside, point, values, q = at(multipliers)
-    accuracy = 1e-14 * (np.sqrt(x @ x) + np.abs(offsets).max(initial=0.0))
+    accuracy = 1e-14 * (norm(x) + np.abs(offsets).max(initial=0.0))
     size = np.sqrt(np.sum(np.maximum(x - low, high - x) ** 2))
     bounded = bool(np.isfinite(size))
     if not bounded:
-        size = _FAR * (np.sqrt(x @ x) + np.abs(values).max(initial=0.0))
+        size = _FAR * (norm(x) + np.abs(values).max(initial=0.0))
     feasible = True
     steps = stalled = 0
     while steps < 500 and stalled < 3:
@@ -123,9 +124,8 @@ def project(
         multipliers = np.maximum(multipliers + t * step, 0)
         stalled = 0 if tried[3] > q + 1e-12 * abs(q) else stalled + 1
         inside, point, values, q = tried
-    values = values + soft * multipliers
     bound = np.inf if bounded and not feasible else np.sqrt(2 * max(q, 0.0))
-    return Projection(point, multipliers, values, bound, feasible, steps)
+    return Projection(point, multipliers, bound, feasible, steps)
 
 
 def _non_negative(
@@ -173,3 +173,13 @@ def _non_negative(
         entering = int(np.argmax(slope))
         passive[entering] = True
     return best
+
+
+def norm(vector: np.ndarray) -> float:
+    """The Euclidean norm."""
+    return float(np.sqrt(vector @ vector))
+
+
+def row_norms(matrix: np.ndarray) -> np.ndarray:
+    """The Euclidean norm of each row, the same whatever the other rows are."""
+    return np.sqrt(np.sum(matrix * matrix, axis=1))

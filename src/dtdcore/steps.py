@@ -86,6 +86,9 @@ class TermsStep(DenseStep):
         super().__init__(weight, bias)
         self.rule = rule
         shape, dtype = (self.inputs,), weight.dtype
+        limits = np.finfo(dtype)
+        if rule.epsilon and not limits.smallest_subnormal <= rule.epsilon <= limits.max:
+            raise ValueError(f"epsilon={rule.epsilon:g} is no number above 0 in {dtype}")
         self.terms = [
             (
                 term.coefficients,

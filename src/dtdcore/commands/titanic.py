@@ -22,7 +22,11 @@ and percent for the z+ and z^B rules, and mean relevances for survivors and othe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "--splits", type=whole(1), default=5, metavar="N", help="random splits (default: 5)"
+        "--splits",
+        type=whole(1),
+        default=experiment.Setting.splits,
+        metavar="N",
+        help="random splits (default: %(default)s)",
     )
     parser.add_argument(
         "--passenger",

@@ -230,7 +230,7 @@ def _first(pairs: DigitPairs, count: int) -> DigitPairs:
 def table(result: Result) -> str:
     """The result as text: detection, then a row for each method."""
     setting, count = result.setting, len(result.pairs)
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             "method",
             "<|f - sum R|>",

@@ -47,13 +47,13 @@ class Setting:
         Of everything random.
     """
 
-    splits: int = 5
+    splits: int = 10
     neurons: int = 5
     iterations: int = 10_000
     batch_size: int = 20
     learning_rate: float = 0.05
     momentum: float = 0.9
-    restarts: int = 5
+    restarts: int = 3
     test_fraction: float = 0.2
     seed: int = 0
 
@@ -125,8 +125,11 @@ def run(table: Mapping[str, np.ndarray], setting: Setting, passenger: int | None
     Raises
     ------
     ValueError
-        There is no such passenger.
+        There is no such passenger, or `splits` or `restarts` is not positive.
     """
+    for name in ("splits", "restarts"):
+        if getattr(setting, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(setting, name)}")
     folds = tuple(_fold(table, setting, setting.seed + k) for k in range(setting.splits))
     names, means = _means(folds)
     return Result(setting, folds, _passenger(table, folds[0], passenger), names, means)
@@ -134,22 +137,10 @@ def run(table: Mapping[str, np.ndarray], setting: Setting, passenger: int | None
 
 def _fold(table: Mapping[str, np.ndarray], setting: Setting, seed: int) -> Fold:
     split = titanic_split(table, seed, setting.test_fraction)
-    best, smallest = None, np.inf
-    for restart in range(setting.restarts):
-        model = DetectionPoolingNet(
-            units=[(setting.neurons, None)],
-            iterations=setting.iterations,
-            batch_size=setting.batch_size,
-            learning_rate=setting.learning_rate,
-            momentum=setting.momentum,
-            seed=1000 * seed + restart,
-        )
-        model.fit(split.x_train, split.y_train)
-        error = float(np.mean((_outputs(model.network_, split.x_train) - split.y_train) ** 2))
-        if error < smallest:
-            best, smallest = model.network_, error
-    if best is None:
-        raise ValueError(f"restarts must be at least 1, got {setting.restarts}")
+    networks = [
+        _train(split, setting, 1000 * seed + restart) for restart in range(setting.restarts)
+    ]
+    best = min(networks, key=lambda network: _squared_error(network, split.x_train, split.y_train))
     women = split.x_test[:, split.features.index("sex")] > 0.5
     return Fold(
         seed=seed,
@@ -159,6 +150,23 @@ def _fold(table: Mapping[str, np.ndarray], setting: Setting, seed: int) -> Fold:
         test_accuracy=_accuracy(best, split.x_test, split.y_test),
         women_accuracy=float((women == (split.y_test > 0.5)).mean()),
     )
+
+
+def _train(split: TitanicSplit, setting: Setting, seed: int) -> Network:
+    model = DetectionPoolingNet(
+        units=[(setting.neurons, None)],
+        iterations=setting.iterations,
+        batch_size=setting.batch_size,
+        learning_rate=setting.learning_rate,
+        momentum=setting.momentum,
+        seed=seed,
+    )
+    model.fit(split.x_train, split.y_train)
+    return model.network_
+
+
+def _squared_error(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.mean((_outputs(network, x) - y) ** 2))
 
 
 def _outputs(network: Network, x: np.ndarray) -> np.ndarray:
@@ -249,7 +257,9 @@ def accuracy_table(result: Result) -> str:
         [getattr(fold, name) for fold in result.folds]
         for name in ("train_accuracy", "test_accuracy", "women_accuracy")
     ]
-    lines = [("split", "training rows", "hold-out rows", "hold-out, by sex alone")]
+    lines: list[tuple[str, ...]] = [
+        ("split", "training rows", "hold-out rows", "hold-out, by sex alone")
+    ]
     for place, fold in enumerate(result.folds):
         lines.append((f"seed {fold.seed}", *(f"{column[place]:.3f}" for column in columns)))
     lines.append(("mean", *(f"{np.mean(column):.3f}" for column in columns)))
@@ -259,16 +269,16 @@ def accuracy_table(result: Result) -> str:
 
 def passenger_table(passenger: Passenger) -> str:
     """Feature, value, relevance and percent for both rules."""
-    lines = [("feature", "value")]
-    lines[0] += tuple(head for rule in RULES for head in (f"R, {rule}", "%"))
+    heads = (head for rule in passenger.relevance for head in (f"R, {rule}", "%"))
+    lines: list[tuple[str, ...]] = [("feature", "value", *heads)]
     shares = {rule: percent(relevance) for rule, relevance in passenger.relevance.items()}
     for place, feature in enumerate(passenger.features):
-        line = (feature, passenger.values[place])
+        line: tuple[str, ...] = (feature, passenger.values[place])
         for rule, relevance in passenger.relevance.items():
             share = shares[rule][place]
             line += (f"{relevance[place]:.4f}", "-" if share is None else f"{share:.2f}")
         lines.append(line)
-    total = ("sum", "")
+    total: tuple[str, ...] = ("sum", "")
     for relevance in passenger.relevance.values():
         total += (f"{relevance.sum():.4f}", "100.00" if relevance.sum() else "-")
     return format_table([*lines, total])
@@ -277,7 +287,7 @@ def passenger_table(passenger: Passenger) -> str:
 def means_table(result: Result) -> str:
     """Mean relevance per feature for survivors and others, by both rules."""
     heads = [(rule, group) for rule in RULES for group in ("survivors", "others")]
-    lines = [("feature", *(f"{rule}, {group}" for rule, group in heads))]
+    lines: list[tuple[str, ...]] = [("feature", *(f"{rule}, {group}" for rule, group in heads))]
     columns = [result.means[rule][group] for rule, group in heads]
     for place, feature in enumerate(result.mean_features):
         lines.append((feature, *(f"{column[place]:.4f}" for column in columns)))
