@@ -116,54 +116,67 @@ DTD_INLINE void NAME(forward_tile)(const dtd_forward_mode mode, const size_t row
     }
 }
 
-/* The tile of a run-time number of samples, at most most. */
-DTD_INLINE void NAME(forward_samples)(const dtd_forward_mode mode, const size_t most, const size_t rows,
-                                      size_t samples, const NAME(dtd_forward_job) * job,
-                                      const NAME(forward_block) * block, size_t row, size_t sample,
-                                      const REAL *ahead) {
-#define CASE(count)                                                                                                    \
-    case count:                                                                                                        \
-        if (count <= most) {                                                                                           \
-            NAME(forward_tile)(mode, rows, count, job, block, row, sample, ahead);                                     \
+typedef void (*NAME(forward_function))(const NAME(dtd_forward_job) * job, const NAME(forward_block) * block, size_t row,
+                                       size_t sample, const REAL *ahead);
+
+/* A function for each tile: in one large function GCC runs short of registers. */
+#define TILE(mode, kind, samples)                                                                                      \
+    static DTD_NOINLINE void NAME(forward_##mode##_##kind##_##samples)(                                                \
+        const NAME(dtd_forward_job) * job, const NAME(forward_block) * block, size_t row, size_t sample,               \
+        const REAL *ahead) {                                                                                           \
+        if (samples <= FORWARD_SAMPLES_##mode) { /* else never called */                                               \
+            NAME(forward_tile)(DTD_FORWARD_##mode, FORWARD_ROWS_##kind, samples, job, block, row, sample, ahead);      \
         }                                                                                                              \
-        break;
-    switch (samples) {
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-    default:
-        assert(0);
     }
-#undef CASE
-}
+#define TILES(mode)                                                                                                    \
+    TILE(mode, ONE, 1)                                                                                    \
+    TILE(mode, GROUP, 1)                                                                                        \
+    TILE(mode, GROUP, 2)                                                                                        \
+    TILE(mode, GROUP, 3)                                                                                        \
+    TILE(mode, GROUP, 4)                                                                                        \
+    TILE(mode, GROUP, 5)                                                                                        \
+    TILE(mode, GROUP, 6)                                                                                        \
+    TILE(mode, SINGLE, 1)                                                                                                   \
+    TILE(mode, SINGLE, 2)                                                                                                   \
+    TILE(mode, SINGLE, 3)                                                                                                   \
+    TILE(mode, SINGLE, 4)                                                                                                   \
+    TILE(mode, SINGLE, 5)                                                                                                   \
+    TILE(mode, SINGLE, 6)
+TILES(PLAIN)
+TILES(POSITIVE)
+TILES(SIGNED)
+TILES(PLAIN_SHARED)
+TILES(PLAIN_POSITIVE)
+TILES(PLAIN_SIGNED)
+#undef TILES
+#undef TILE
+
+/* The tiles of one mode: for one sample and many rows, and for FORWARD_ROWS_GROUP rows or one by the number of samples. */
+typedef struct {
+    size_t samples; /* at most */
+    NAME(forward_function) one, group[6], single[6];
+} NAME(forward_tiles);
 
 /*
  * All rows for one block of inputs and a number of samples whose x, p and n stay in the cache while the rows pass by.
  * Each group of rows is read from memory once, and used by all samples from the first cache; meanwhile the next group
  * is fetched, a row for each tile of samples.
  */
-DTD_INLINE void NAME(forward_rows)(const dtd_forward_mode mode, const size_t most,
-                                   const NAME(dtd_forward_job) * job, const NAME(forward_block) * block,
-                                   size_t samples) {
-    const size_t tiles = (samples + most - 1) / most, size = (samples + tiles - 1) / tiles;
+static void NAME(forward_rows)(const NAME(forward_tiles) * tiles, const NAME(dtd_forward_job) * job,
+                               const NAME(forward_block) * block, size_t samples) {
+    const size_t count = (samples + tiles->samples - 1) / tiles->samples, size = (samples + count - 1) / count;
     for (size_t row = 0, rows; row < job->rows; row += rows) {
         const size_t left = job->rows - row;
         const int one = samples == 1 && left >= FORWARD_ROWS_ONE;
-        rows = one ? FORWARD_ROWS_ONE : left >= FORWARD_ROWS ? FORWARD_ROWS : 1;
-        for (size_t tile = 0; tile < tiles; tile++) {
-            const size_t sample = tile * size, count = samples - sample < size ? samples - sample : size;
-            const size_t next = row + rows + tile % FORWARD_ROWS;
+        rows = one ? FORWARD_ROWS_ONE : left >= FORWARD_ROWS_GROUP ? FORWARD_ROWS_GROUP : 1;
+        for (size_t sample = 0, tile = 0; sample < samples; sample += size, tile++) {
+            const size_t some = samples - sample < size ? samples - sample : size;
+            const size_t next = row + rows + tile % FORWARD_ROWS_GROUP;
             const REAL *const ahead = job->w + (next < job->rows ? next : row) * job->inputs + block->begin;
-            if (one) {
-                NAME(forward_tile)(mode, FORWARD_ROWS_ONE, 1, job, block, row, 0, ahead);
-            } else if (rows == FORWARD_ROWS) {
-                NAME(forward_samples)(mode, most, FORWARD_ROWS, count, job, block, row, sample, ahead);
-            } else {
-                NAME(forward_samples)(mode, most, 1, count, job, block, row, sample, ahead);
-            }
+            const NAME(forward_function) function = one                    ? tiles->one
+                                                    : rows == FORWARD_ROWS_GROUP ? tiles->group[some - 1]
+                                                                           : tiles->single[some - 1];
+            function(job, block, row, sample, ahead);
         }
     }
 }
@@ -189,11 +202,24 @@ static void NAME(forward_term)(const NAME(dtd_forward_job) * job, NAME(forward_b
     block->p_stride = block->length;
 }
 
-/* All inputs in blocks of DTD_FORWARD_BLOCK, and all samples, as many at a time as the driver made room for. */
-DTD_INLINE void NAME(forward_blocks)(const dtd_forward_mode mode, const size_t most,
-                                     const NAME(dtd_forward_job) * job) {
-    const int other = mode != DTD_FORWARD_PLAIN && mode != DTD_FORWARD_PLAIN_SHARED;
-    const int is_signed = mode == DTD_FORWARD_SIGNED || mode == DTD_FORWARD_PLAIN_SIGNED;
+/* See dtd_forward_mode and dtd_forward_job: all inputs in blocks of DTD_FORWARD_BLOCK, and all samples, as many at a
+ * time as the driver made room for. */
+static void NAME(forward)(const NAME(dtd_forward_job) * job) {
+#define NAMES(mode, kind)                                                                                              \
+    {                                                                                                                  \
+        TILE(mode, kind, 1), TILE(mode, kind, 2), TILE(mode, kind, 3), TILE(mode, kind, 4), TILE(mode, kind, 5),       \
+            TILE(mode, kind, 6)                                                                                        \
+    }
+#define TILE(mode, kind, samples) NAME(forward_##mode##_##kind##_##samples)
+#define TILES(mode)                                                                                                    \
+    { FORWARD_SAMPLES_##mode, TILE(mode, ONE, 1), NAMES(mode, GROUP), NAMES(mode, SINGLE) }
+    static const NAME(forward_tiles) tiles[DTD_FORWARD_MODES] = {TILES(PLAIN),        TILES(POSITIVE),
+                                                                 TILES(SIGNED),       TILES(PLAIN_SHARED),
+                                                                 TILES(PLAIN_POSITIVE), TILES(PLAIN_SIGNED)};
+#undef TILES
+#undef TILE
+#undef NAMES
+    const int is_signed = job->mode == DTD_FORWARD_SIGNED || job->mode == DTD_FORWARD_PLAIN_SIGNED;
     size_t begin = 0;
     do {
         const size_t left = job->inputs - begin;
@@ -202,33 +228,11 @@ DTD_INLINE void NAME(forward_blocks)(const dtd_forward_mode mode, const size_t m
         for (; block.sample < job->samples; block.sample += job->together) {
             const size_t rest = job->samples - block.sample;
             const size_t samples = rest < job->together ? rest : job->together;
-            if (other) {
-                NAME(forward_term)(job, &block, samples, is_signed);
-            }
-            NAME(forward_rows)(mode, most, job, &block, samples);
+            NAME(forward_term)(job, &block, samples, is_signed);
+            NAME(forward_rows)(tiles + job->mode, job, &block, samples);
         }
         begin += DTD_FORWARD_BLOCK;
     } while (begin < job->inputs);
-}
-
-#define FORWARD(mode)                                                                                                  \
-    static DTD_NOINLINE void NAME(forward_##mode)(const NAME(dtd_forward_job) * job) {                                 \
-        NAME(forward_blocks)(DTD_FORWARD_##mode, FORWARD_SAMPLES_##mode, job);                                         \
-    }
-FORWARD(PLAIN)
-FORWARD(POSITIVE)
-FORWARD(SIGNED)
-FORWARD(PLAIN_SHARED)
-FORWARD(PLAIN_POSITIVE)
-FORWARD(PLAIN_SIGNED)
-#undef FORWARD
-
-/* See dtd_forward_mode and dtd_forward_job. */
-static void NAME(forward)(const NAME(dtd_forward_job) * job) {
-    static void (*const modes[DTD_FORWARD_MODES])(const NAME(dtd_forward_job) *) = {
-        NAME(forward_PLAIN),        NAME(forward_POSITIVE),       NAME(forward_SIGNED),
-        NAME(forward_PLAIN_SHARED), NAME(forward_PLAIN_POSITIVE), NAME(forward_PLAIN_SIGNED)};
-    modes[job->mode](job);
 }
 
 /* z_j = sum_i w_ij^2 for rows of inputs elements. */

@@ -54,33 +54,42 @@ enum { LANES_f32 = VEC_BYTES / 4, LANES_f64 = VEC_BYTES / 8 };
 /* Tiles. Forward: rows x samples, by the number of outputs and of vectors per sample; one sample: FORWARD_ROWS_ONE
  * rows. Spread: samples x vectors of columns. */
 #if defined(__AVX512F__)
-#define FORWARD_ROWS 4
+#define FORWARD_ROWS_ONE 8
+#define FORWARD_ROWS_GROUP 4
 #define FORWARD_SAMPLES_PLAIN 6
 #define FORWARD_SAMPLES_POSITIVE 6
 #define FORWARD_SAMPLES_SIGNED 4
 #define FORWARD_SAMPLES_PLAIN_SHARED 3
 #define FORWARD_SAMPLES_PLAIN_POSITIVE 3
 #define FORWARD_SAMPLES_PLAIN_SIGNED 2
-#define SPREAD_SAMPLES 14
-#define SPREAD_SIGNED_SAMPLES 6
-#define SPREAD_VECTORS(samples) ((samples) > 8 ? 2 : (samples) > 7 ? 3 : (samples) > 4 ? 4 : (samples) > 3 ? 6 : 8)
-#define SPREAD_SIGNED_VECTORS(samples) ((samples) > 4 ? 2 : (samples) > 3 ? 3 : 4)
+#define SPREAD_SAMPLES_PLAIN 13
+#define SPREAD_SAMPLES_SIGNED 6
+#define SPREAD_VECTORS_PLAIN(samples)                                                                                  \
+    ((samples) > 8 ? 2 : (samples) > 6 ? 3 : (samples) > 4 ? 4 : (samples) > 3 ? 6 : 8)
+#define SPREAD_VECTORS_SIGNED(samples) ((samples) > 4 ? 2 : (samples) > 3 ? 3 : 4)
 #else
-#define FORWARD_ROWS 3
+#define FORWARD_ROWS_ONE 4
+#define FORWARD_ROWS_GROUP 3
 #define FORWARD_SAMPLES_PLAIN 4
 #define FORWARD_SAMPLES_POSITIVE 4
 #define FORWARD_SAMPLES_SIGNED 2
 #define FORWARD_SAMPLES_PLAIN_SHARED 2
 #define FORWARD_SAMPLES_PLAIN_POSITIVE 1
 #define FORWARD_SAMPLES_PLAIN_SIGNED 1
-#define SPREAD_SAMPLES 6
-#define SPREAD_SIGNED_SAMPLES 5
-#define SPREAD_VECTORS(samples) ((samples) > 3 ? 2 : (samples) > 2 ? 3 : 4)
-#define SPREAD_SIGNED_VECTORS(samples) ((samples) > 2 ? 1 : 2)
+#define SPREAD_SAMPLES_PLAIN 6
+#define SPREAD_SAMPLES_SIGNED 5
+#define SPREAD_VECTORS_PLAIN(samples) ((samples) > 3 ? 2 : (samples) > 2 ? 3 : 4)
+#define SPREAD_VECTORS_SIGNED(samples) ((samples) > 2 ? 1 : 2)
 #endif
-#define FORWARD_ROWS_ONE 8
+#define FORWARD_ROWS_SINGLE 1
+#define SPREAD_SAMPLES_POSITIVE SPREAD_SAMPLES_PLAIN
+#define SPREAD_SAMPLES_SQUARE SPREAD_SAMPLES_PLAIN
+#define SPREAD_VECTORS_POSITIVE SPREAD_VECTORS_PLAIN
+#define SPREAD_VECTORS_SQUARE SPREAD_VECTORS_PLAIN
 #define SPREAD_PANEL ((size_t)96 * VEC_BYTES / sizeof(REAL))
 
+/* Bytes of a cache line. */
+enum { DTD_LINE = 64 };
 #define DTD_PREFETCH(address) __builtin_prefetch((address), 0, 3)
 
 DTD_INLINE vec_f32 vec_load_f32(const float *p) {

@@ -16,8 +16,8 @@ from dtdcore import _core
 FLOAT32_CONSTANT = 1.0
 THREADS = (1, 2, 3)
 VECTORS = {"base": 16, "x86-64-v3": 32, "x86-64-v4": 64}  # bytes in a vector register
-SPLITS = ((1, 36), (3, 5, 29), (14, 14, 9), (1,) * 37)
 
+#: (p+, p-, n+, n-) and whether there are low and high.
 TERMS = {
     "Z": ((1, 1, 1, 1), False),
     "ZPlus": ((1, 0, 0, 1), False),
@@ -27,6 +27,10 @@ TERMS = {
     "GammaDown": ((1, 1.25, 1.25, 1), False),
     "BetaPart": ((0, 1, 1, 0), False),
     "Direction": ((0, 0, 0, 0), True),
+    # No rule's, but the kernel takes any four numbers, and looks for those that make work shorter.
+    "positive inputs": ((1, 0, 0, 0), False),
+    "leaky": ((1, 0.5, 1, 0.5), False),
+    "any": ((1.25, 0.5, 1.25, -0.75), True),
 }
 
 

@@ -97,6 +97,33 @@ def test_forward_z_agrees_with_forward_to_the_bit(dtype, rng):
     assert bits(plain) == bits(fused)
 
 
+@pytest.mark.parametrize(
+    ("n", "k", "outputs", "inputs"),
+    [(1, 1, 300, 9001), (150, 1, 37, 2053), (3, 50, 131, 1030), (9, 1, 1500, 67)],
+)
+def test_sizes_beyond_the_blocks_of_the_kernels(dtype, rng, n, k, outputs, inputs):
+    """Each size longer than any tile, panel or block; the oracle by matrix products in float64."""
+    x, w, b, low, high = case(rng, dtype, n, outputs, inputs)
+    s = sparse(rng, dtype, n, k, outputs)
+    positive, negative = ref.positive(w.astype(float)), ref.negative(w.astype(float))
+    for coefficients, boxed in TERMS.values():
+        bounds = (low, high) if boxed else (None, None)
+        a, z = np.full((2, n, outputs), np.nan, dtype)
+        core("dense_forward_z", dtype)(x, w, b, coefficients, *bounds, a, z)
+        p, q = share_factors(x, coefficients, *bounds)
+        size = np.abs(p) @ positive.T - np.abs(q) @ negative.T
+        allowed = 2 * tolerance(dtype, inputs + 1)
+        assert_close(z, p @ positive.T + q @ negative.T, size, allowed)
+        a_size = np.abs(x).astype(float) @ np.abs(w.T) + np.abs(b)
+        assert_close(a, x.astype(float) @ w.T.astype(float) + b, a_size, allowed)
+        r = np.full((n, k, inputs), np.nan, dtype)
+        core("dense_redistribute", dtype)(x, w, coefficients, *bounds, s, 0, r)
+        p, q, t = p[:, None], q[:, None], s.astype(float)
+        size = np.abs(p) * (np.abs(t) @ positive) - np.abs(q) * (np.abs(t) @ negative)
+        expected = p * (t @ positive) + q * (t @ negative)
+        assert_close(r, expected, size, 2 * tolerance(dtype, outputs + 1))
+
+
 def test_square_sums(dtype, rng):
     for outputs in ragged(dtype):
         for inputs in ragged(dtype):

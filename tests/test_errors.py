@@ -111,6 +111,22 @@ def test_a_forward_pass_that_overflows_is_not_silent():
             assert explanation.audit.closes()
 
 
+def test_an_output_that_overflows_names_the_layer():
+    network = dtd.Network(
+        [
+            ("low", dtd.Dense(np.eye(2, dtype=np.float32))),
+            ("high", dtd.Dense(np.full((2, 1), 1e30, np.float32))),
+            dtd.ReLU(),
+        ]
+    )
+    x = np.full((1, 2), 1e30, np.float32)
+    for call in (network.forward, network.gradient, dtd.DeepTaylor(network), dtd.LRP(network)):
+        with pytest.raises(FloatingPointError, match="layer high"):
+            call(x)
+    with pytest.raises(FloatingPointError, match="Dense"):
+        network.layers[1].forward(x)
+
+
 # ------------------------------------------------------------------- relevance and gradient
 
 
@@ -260,6 +276,16 @@ def test_bounds_belong_to_the_box(dtype):
         assert dtd.DeepTaylor(net(), box)(x).relevance.shape == (1, 3)
         assert box.contains(x).all()
         assert (box.project(2 * x) == x).all()
+
+
+def test_domains_with_tolerance():
+    x = np.array([[-0.5, 0.0], [1.25, 0.0], [0.5, 0.5]])
+    assert dtd.Box(0, 1).contains(x).tolist() == [False, False, True]
+    assert dtd.Box(0, 1).contains(x, tolerance=0.25).tolist() == [False, True, True]
+    assert dtd.NonNegative().contains(x, 0.5).all()
+    assert dtd.NonNegative().project(x).tolist() == [[0, 0], [1.25, 0], [0.5, 0.5]]
+    assert dtd.Box(0, [1.0, 0.25]).project(x).tolist() == [[0, 0], [1, 0], [0.5, 0.25]]
+    assert (dtd.Reals().project(x) == x).all()
 
 
 def test_domains_are_frozen_values():

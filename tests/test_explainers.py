@@ -387,6 +387,9 @@ def test_explain_in_one_call(tmp_path, rng):
     for source in (network, path, str(path)):
         explanation = dtd.explain(source, x, 1, domain=dtd.Box(0, 1), pooling="winner")
         assert (explanation.relevance == expected).all()
+    start = np.array([[1.0, 0.0, 2.0]] * 3)
+    explanation = dtd.explain(network, x, relevance=start, domain=dtd.Box(0, 1))
+    assert explanation.explained.tolist() == [3.0] * 3
     with pytest.raises(TypeError, match="dommain"):
         dtd.explain(network, x, dommain=dtd.Reals())
 

@@ -162,6 +162,26 @@ def test_an_audit_that_does_not_close_says_so(part):
     assert not made_up_audit(**{part: np.nan}).closes()
 
 
+def test_conservation_is_measured_against_what_was_received():
+    audit = made_up_audit(received=1.0, passed=1.05)
+    audit.check_conservation(0.051)
+    with pytest.raises(dtd.ConservationError, match=r"a .*received 1 and passed on 1\.05"):
+        audit.check_conservation(0.049)
+    made_up_audit(received=0.0, passed=0.0).check_conservation(0.0)
+    with pytest.raises(dtd.ConservationError):
+        made_up_audit(received=0.0, passed=1e-300).check_conservation(0.5)
+
+
+def test_the_audit_of_one_target(rng):
+    e = example(rng, targets=[[0, 1]] * 5)
+    for k in range(2):
+        one = e.audit.select(k)
+        assert one.names == e.audit.names
+        for entry, both in zip(one, e.audit, strict=True):
+            for part in ("received", "passed", "bias", "stabiliser", "lost"):
+                assert (getattr(entry, part) == getattr(both, part)[:, k]).all()
+
+
 def test_relevance_that_overflows_names_the_layer(rng):
     network = dtd.Network([("last", dtd.Dense(np.full((2, 1), 1.0, np.float32)))])
     x = np.array([[100, -np.nextafter(np.float32(100), np.float32(0))]], np.float32)

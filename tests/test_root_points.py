@@ -121,6 +121,22 @@ def test_root_points_on_float32_weights(rng):
     assert np.abs(at_root[active]).max() < 1e-5
 
 
+def test_inputs_without_a_weight_stay_where_they_are(rng):
+    """w_ij = 0: x_i does not matter for R_j, and the rules do not move it."""
+    w = np.array([[1.0], [0.0], [-1.0]])
+    x = np.array([[0.5, 0.75, 0.25]])
+    for name, (rule, _, _) in DIRECTIONS.items():
+        if name != "v":
+            assert rule.root_points(x, dtd.Dense(w))[0, 1, 0] == 0.75, name
+
+
+def test_silent_neurons_need_no_root():
+    """a_j = 0 and a_j < 0, without any weight along which to search."""
+    layer = dtd.Dense(np.array([[0.0, -1.0, 1.0]]), np.array([0.0, 0.0, -2.0]))
+    roots = dtd.ZPlus().root_points(np.array([[2.0]]), layer)
+    assert roots.tolist() == [[[2.0, 2.0, 2.0]]]
+
+
 def test_no_root_in_this_direction():
     """An active neuron without positive weight has no root for z+."""
     layer = dtd.Dense(np.array([[-1.0]]), np.array([2.0]))

@@ -343,6 +343,17 @@ def test_infinite_denominators_are_booked(name):
         assert explanation.audit[0].lost.tolist() == [1]
 
 
+@pytest.mark.parametrize("rule", [dtd.ZPlus(), dtd.Z(bias=False), dtd.AlphaBeta(1, 0)], ids=repr)
+def test_sums_that_would_overflow_are_booked(dtype, rule):
+    """Each s_j is a number, but sum_j w_ij s_j is not: R_j counts as lost, nothing is infinite."""
+    received = float(np.finfo(dtype).max) * 0.45 / 64
+    x, w = np.full((1, 1), 1 / 64, dtype), np.ones((1, 4), dtype)
+    explanation, entry = account(rule, x, w, None, np.full((1, 4), received, dtype))
+    assert explanation.relevance.tolist() == [[0]]
+    assert entry.passed[0] == 0
+    np.testing.assert_allclose(entry.lost / received, [4.0], rtol=1e-6)
+
+
 def test_vanishing_quotients_are_booked(dtype):
     """R_j / z_j too small for a number: R_j is lost and booked."""
     huge, tiny = (1e30, 1e-30) if dtype == np.float32 else (1e300, 1e-300)

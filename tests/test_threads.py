@@ -129,6 +129,12 @@ def test_number_of_threads_from_the_environment():
         assert "DTDCORE_NUM_THREADS" in result.stderr
 
 
+def test_limits_of_threadpoolctl_are_respected():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
+        assert dtd.get_num_threads() == 1
+
+
 def test_import_starts_no_thread_and_brings_no_other_package():
     code = """
 import sys, os
@@ -184,8 +190,9 @@ def test_a_forked_child_works(rng):
         return _core.get_num_threads() == 1 and explainer(x).relevance.tobytes() == expected
 
     def own_setting():
-        dtd.set_num_threads(1)
-        return explainer(x).relevance.tobytes() == expected
+        dtd.set_num_threads(2)
+        right = dtd.get_num_threads() == allowed
+        return right and explainer(x).relevance.tobytes() == expected
 
     def grandchild():
         return explainer(x).relevance.tobytes() == expected and in_child(serial) == 0
@@ -208,6 +215,29 @@ pid = os.fork()
 if pid == 0:
     os._exit(0 if layer.forward(np.ones((50, 600), np.float32))[0, 0] == 600 else 1)
 assert layer.forward(np.ones((50, 600), np.float32))[0, 0] == 600
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+
+
+@needs_fork
+def test_a_child_works_when_others_have_used_openmp():
+    """The parent's OpenMP threads are another library's; the core itself has not yet run."""
+    code = """
+import ctypes, os, sys
+import numpy as np
+import dtdcore as dtd
+try:
+    library = ctypes.CDLL('libgomp.so.1')
+except OSError:
+    sys.exit(0)
+region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda argument: None)
+library.GOMP_parallel(region, None, 2, 0)
+layer = dtd.Dense(np.ones((600, 400), np.float32))
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if layer.forward(np.ones((50, 600), np.float32))[0, 0] == 600 else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
     result = run(code)

@@ -74,9 +74,9 @@ def project(
     """
 
     def at(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        free = x - multipliers @ slopes
+        free = x - np.einsum("j,jp->p", multipliers, slopes)
         point = np.clip(free, low, high)
-        values = slopes @ point + offsets
+        values = np.vecdot(slopes, point) + offsets
         q = 0.5 * np.sum((point - x) ** 2) + multipliers @ values
         q -= 0.5 * soft * (multipliers @ multipliers)
         return (free > low) & (free < high), point, values - soft * multipliers, q
@@ -90,11 +90,11 @@ def project(
     feasible = True
     steps = stalled = 0
     while steps < 500 and stalled < 3:
-        wrong = np.abs(np.maximum(multipliers + values, 0) - multipliers).max(initial=0.0)
-        if wrong <= accuracy:
-            break
         if not soft and q > 0.5 * size * size * (1 + 1e-6):
             feasible = False
+            break
+        wrong = np.where(values > 0, values, np.minimum(multipliers, -values))
+        if wrong.max(initial=0.0) <= accuracy:
             break
         steps += 1
         rounding = 1e-15 * abs(q)

@@ -89,8 +89,9 @@ class Constraints:
         self.body, self.shape, self.which, self.sign = body, shape, which, sign
 
     def values(self, point: np.ndarray) -> np.ndarray:
-        """c_j at a point, (constraints,)."""
-        return self.sign * rows(self.body.forward(point.reshape(1, *self.shape)))[0, self.which]
+        """c_j (constraints,) at a point (inputs,), or (k, constraints) at several."""
+        values = self.sign * rows(self.body.forward(point.reshape(-1, *self.shape)))[:, self.which]
+        return values.reshape(*point.shape[:-1], len(self.which))
 
     def slopes(self, point: np.ndarray, index: np.ndarray) -> np.ndarray:
         """∂c_j/∂x_p at a point for some constraints, (len(index), inputs)."""
@@ -114,8 +115,8 @@ class Affine(Constraints):
         self.weights = super().slopes(zero, np.arange(len(which)))
 
     def values(self, point: np.ndarray) -> np.ndarray:
-        """c_j at a point, (constraints,)."""
-        return self.weights @ point + self.offsets
+        """c_j at a point (inputs,): (constraints,)."""
+        return np.vecdot(self.weights, point) + self.offsets
 
     def slopes(self, point: np.ndarray, index: np.ndarray) -> np.ndarray:
         """w_pj, the same at every point, (len(index), inputs)."""
@@ -147,7 +148,7 @@ def nearest_point(
         gradients = gradients / size[:, None]
         index = np.concatenate([index, new])
         slopes = np.concatenate([slopes, gradients])
-        offsets = np.concatenate([offsets, here[new] / size - gradients @ at])
+        offsets = np.concatenate([offsets, here[new] / size - np.vecdot(gradients, at)])
         multipliers = np.concatenate([multipliers, np.zeros(len(new))])
         result = project(x, low, high, slopes, offsets, multipliers, soft)
         multipliers = result.multipliers
@@ -155,7 +156,7 @@ def nearest_point(
         new = np.setdiff1d(np.flatnonzero(constraints.values(result.point) > 0), index)
         gradients = constraints.slopes(at, new)
         if not constraints.affine:
-            violated = here[new] + gradients @ (result.point - at) > 0
+            violated = here[new] + np.vecdot(gradients, result.point - at) > 0
             new, gradients = new[violated], gradients[violated]
         if len(new) == 0 or not result.feasible:
             result.steps = steps
@@ -177,9 +178,9 @@ class Search:
         self.start = self.excess(x)
         self.goal = 0.01 * tolerance * self.start
 
-    def excess(self, point: np.ndarray) -> float:
-        """Σ_j max(0, c_j): 0 at a root."""
-        return float(np.sum(np.maximum(self.constraints.values(point), 0)))
+    def excess(self, point: np.ndarray) -> np.ndarray:
+        """Σ_j max(0, c_j) at a point or at several: 0 at a root."""
+        return np.sum(np.maximum(self.constraints.values(point), 0), axis=-1)
 
     def run(self, max_iterations: int) -> tuple[np.ndarray, int]:
         """The root and how many linearisations were moved to; x itself if none is found."""
@@ -219,14 +220,13 @@ class Search:
         return point if self.excess(point) <= self.goal else None
 
     def _pull(self, root: np.ndarray) -> np.ndarray:
-        """The root moved towards x, as far as bisection of the segment finds roots."""
-        near, far = 0.0, 1.0
-        for _ in range(20):
-            middle = 0.5 * (near + far)
-            if self.excess(root + middle * (self.x - root)) <= self.goal:
-                near = middle
-            else:
-                far = middle
+        """The root nearest to x on the segment between them, as far as four finer grids see it."""
+        near, width = 0.0, 1.0
+        for _ in range(4):
+            t = near + width * np.arange(1, 16) / 16
+            roots = self.excess(root + t[:, None] * (self.x - root)) <= self.goal
+            near = np.max(t[roots], initial=near)
+            width /= 16
         return root + near * (self.x - root)
 
     def _refine(self, root: np.ndarray, count: int, max_iterations: int) -> tuple[np.ndarray, int]:
@@ -240,7 +240,7 @@ class Search:
             if norm(trial - self.x) > distance * (1 - _GAIN):
                 break  # even the linearised network has no nearer one
             count += 1
-            found = self._restore(trial, attempts=8)
+            found = self._restore(trial, attempts=4)
             if found is not None:
                 found = self._pull(found)
                 shorter = norm(found - self.x)

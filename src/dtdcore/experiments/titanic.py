@@ -130,6 +130,8 @@ def run(table: Mapping[str, np.ndarray], setting: Setting, passenger: int | None
     for name in ("splits", "restarts"):
         if getattr(setting, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(setting, name)}")
+    if passenger is not None and not np.any(table["PassengerId"] == passenger):
+        raise ValueError(f"passenger must be a PassengerId of the table, got {passenger}")
     folds = tuple(_fold(table, setting, setting.seed + k) for k in range(setting.splits))
     names, means = _means(folds)
     return Result(setting, folds, _passenger(table, folds[0], passenger), names, means)
@@ -198,10 +200,7 @@ def _passenger(table: Mapping[str, np.ndarray], fold: Fold, number: int | None) 
     if number is None:
         row = _young_survivor(fold)
     else:
-        found = np.flatnonzero(table["PassengerId"] == number)
-        if not found.size:
-            raise ValueError(f"passenger must be a PassengerId of the table, got {number}")
-        row = int(found[0])
+        row = int(np.flatnonzero(table["PassengerId"] == number)[0])
     x = split.x[[row]]
     return Passenger(
         row=row,
