@@ -4,9 +4,9 @@
 
 /* What is known about the p and n of a call. Each choice that follows from the data gives the same bits. */
 typedef struct {
-    int p_is_x;  /* p_i = x_i for all inputs of all samples */
-    int n_is_0;  /* n_i = 0 */
-    int p_is_n;  /* by the coefficients, whatever x is */
+    int p_is_x; /* p_i = x_i for all inputs of all samples */
+    int n_is_0; /* n_i = 0 */
+    int p_is_n; /* by the coefficients, whatever x is */
 } NAME(term_facts);
 
 static int NAME(all_zero)(size_t count, const REAL *x) {
@@ -33,8 +33,10 @@ static int NAME(none_below_zero)(size_t count, const REAL *x) {
     return 1;
 }
 
-static NAME(term_facts) NAME(look_at_term)(dtd_dense_shape shape, const REAL *x, const NAME(dtd_term) * term) {
-    const int no_low = NAME(all_zero)(shape.inputs, term->low), no_high = NAME(all_zero)(shape.inputs, term->high);
+static NAME(term_facts)
+    NAME(look_at_term)(dtd_dense_shape shape, const REAL *x, const NAME(dtd_term) *term) {
+    const int no_low = NAME(all_zero)(shape.inputs, term->low),
+              no_high = NAME(all_zero)(shape.inputs, term->high);
     NAME(term_facts) facts = {0, 0, 0};
     facts.p_is_n = no_low && no_high && term->p_positive == term->n_positive &&
                    term->p_negative == term->n_negative;
@@ -73,7 +75,7 @@ static void NAME(forward_task)(void *context, size_t task, int worker) {
 }
 
 /* The job in call, complete but for scratch memory and together. */
-static int NAME(forward_run)(NAME(forward_call) * call) {
+static int NAME(forward_run)(NAME(forward_call) *call) {
     NAME(dtd_forward_job) *const job = &call->job;
     const int threads = dtd_threads_for(work_of(job->samples, job->inputs, job->rows));
     const size_t wanted = threads > 1 ? 8 * (size_t)threads : 1;
@@ -104,13 +106,15 @@ static int NAME(check_forward)(dtd_dense_shape shape, const REAL *x, const REAL 
         dtd_check_size(shape.samples, shape.outputs, sizeof(REAL))) {
         return DTD_ERROR_SIZE;
     }
-    if ((shape.samples > 0 && shape.inputs > 0 && x == NULL) || (shape.outputs > 0 && shape.inputs > 0 && w == NULL)) {
+    if ((shape.samples > 0 && shape.inputs > 0 && x == NULL) ||
+        (shape.outputs > 0 && shape.inputs > 0 && w == NULL)) {
         return DTD_ERROR_ARGUMENT;
     }
     return DTD_OK;
 }
 
-static NAME(dtd_forward_job) NAME(forward_job)(dtd_dense_shape shape, const REAL *x, const REAL *w) {
+static NAME(dtd_forward_job)
+    NAME(forward_job)(dtd_dense_shape shape, const REAL *x, const REAL *w) {
     return (NAME(dtd_forward_job)){.rows = shape.outputs,
                                    .samples = shape.samples,
                                    .inputs = shape.inputs,
@@ -119,7 +123,8 @@ static NAME(dtd_forward_job) NAME(forward_job)(dtd_dense_shape shape, const REAL
                                    .w = w};
 }
 
-int NAME(dtd_dense_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b, REAL *a) {
+int NAME(dtd_dense_forward)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b,
+                            REAL *a) {
     const int status = NAME(check_forward)(shape, x, w);
     if (status) {
         return status;
@@ -149,7 +154,7 @@ static void NAME(add_bias)(dtd_dense_shape shape, const REAL *z, const REAL *b, 
 }
 
 int NAME(dtd_dense_forward_z)(dtd_dense_shape shape, const REAL *x, const REAL *w, const REAL *b,
-                              const NAME(dtd_term) * term, REAL *a, REAL *z) {
+                              const NAME(dtd_term) *term, REAL *a, REAL *z) {
     int status = NAME(check_forward)(shape, x, w);
     if (status) {
         return status;

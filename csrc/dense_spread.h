@@ -6,7 +6,7 @@
 typedef struct {
     const dtd_kernels *kernels;
     NAME(dtd_spread_job) job;
-    const NAME(dtd_term) * term; /* NULL: c is the result */
+    const NAME(dtd_term) *term; /* NULL: c is the result */
     const REAL *x;
     size_t targets;
     int accumulate; /* add to r, with a term */
@@ -17,7 +17,7 @@ typedef struct {
 } NAME(spread_call);
 
 /* Scratch of a worker: the kernel's own, rows p and n of a task's columns, and c+ and c- where r cannot hold c+. */
-static int NAME(spread_memory)(NAME(spread_call) * call, int threads) {
+static int NAME(spread_memory)(NAME(spread_call) *call, int threads) {
     const size_t samples = dtd_min(call->samples.chunk, call->job.samples);
     const size_t kernel = dtd_ceil_div(DTD_SPREAD_SCRATCH(samples, sizeof(REAL)), 64) * 64;
     size_t rows = 0;
@@ -69,18 +69,18 @@ static void NAME(spread_task)(void *context, size_t task, int worker) {
     for (size_t t = 0; t < job.samples; t++) {
         const size_t owner = (sample + t) / call->targets;
         if (owner != known) {
-            call->kernels->NAME(term)(job.columns, call->term, call->x + owner * inputs + column, column, p,
-                                      is_signed ? n : NULL);
+            call->kernels->NAME(term)(job.columns, call->term, call->x + owner * inputs + column,
+                                      column, p, is_signed ? n : NULL);
             known = owner;
         }
-        call->kernels->NAME(finish)(job.columns, p, is_signed ? n : NULL, job.c_plus + t * job.c_stride,
-                                    is_signed ? job.c_minus + t * job.c_stride : NULL, call->accumulate,
-                                    r + t * inputs);
+        call->kernels->NAME(finish)(
+            job.columns, p, is_signed ? n : NULL, job.c_plus + t * job.c_stride,
+            is_signed ? job.c_minus + t * job.c_stride : NULL, call->accumulate, r + t * inputs);
     }
 }
 
 /* All samples and columns of the job in call. */
-static int NAME(spread_run)(NAME(spread_call) * call) {
+static int NAME(spread_run)(NAME(spread_call) *call) {
     const size_t samples = call->job.samples, columns = call->job.columns;
     if (samples == 0 || columns == 0) {
         return DTD_OK;
@@ -93,7 +93,8 @@ static int NAME(spread_run)(NAME(spread_call) * call) {
                              dtd_ceil_div(wanted, call->samples.count));
     const size_t tasks = call->columns.count * call->samples.count;
     if (tasks < wanted) {
-        call->samples = cut_into(samples, DTD_SPREAD_SAMPLES, 1, dtd_ceil_div(wanted, call->columns.count));
+        call->samples =
+            cut_into(samples, DTD_SPREAD_SAMPLES, 1, dtd_ceil_div(wanted, call->columns.count));
     }
     const int status = NAME(spread_memory)(call, threads);
     if (status == DTD_OK) {
@@ -104,21 +105,24 @@ static int NAME(spread_run)(NAME(spread_call) * call) {
 }
 
 /* Checks what the redistributions share; *rows = n k. */
-static int NAME(check_spread)(dtd_dense_shape shape, const REAL *w, const REAL *s, const REAL *r, size_t *rows) {
-    if (dtd_multiply(shape.samples, shape.targets, rows) || dtd_check_size(*rows, shape.inputs, sizeof(REAL)) ||
+static int NAME(check_spread)(dtd_dense_shape shape, const REAL *w, const REAL *s, const REAL *r,
+                              size_t *rows) {
+    if (dtd_multiply(shape.samples, shape.targets, rows) ||
+        dtd_check_size(*rows, shape.inputs, sizeof(REAL)) ||
         dtd_check_size(*rows, shape.outputs, sizeof(REAL)) ||
         dtd_check_size(shape.outputs, shape.inputs, sizeof(REAL))) {
         return DTD_ERROR_SIZE;
     }
-    if ((shape.outputs > 0 && shape.inputs > 0 && w == NULL) || (*rows > 0 && shape.outputs > 0 && s == NULL) ||
+    if ((shape.outputs > 0 && shape.inputs > 0 && w == NULL) ||
+        (*rows > 0 && shape.outputs > 0 && s == NULL) ||
         (*rows > 0 && shape.inputs > 0 && r == NULL)) {
         return DTD_ERROR_ARGUMENT;
     }
     return DTD_OK;
 }
 
-static NAME(dtd_spread_job) NAME(spread_job)(dtd_spread_mode mode, dtd_dense_shape shape, size_t rows, const REAL *w,
-                                             const REAL *s) {
+static NAME(dtd_spread_job) NAME(spread_job)(dtd_spread_mode mode, dtd_dense_shape shape,
+                                             size_t rows, const REAL *w, const REAL *s) {
     return (NAME(dtd_spread_job)){.mode = mode,
                                   .rows = shape.outputs,
                                   .columns = shape.inputs,
@@ -131,8 +135,9 @@ static NAME(dtd_spread_job) NAME(spread_job)(dtd_spread_mode mode, dtd_dense_sha
                                   .s = s};
 }
 
-int NAME(dtd_dense_redistribute)(dtd_dense_shape shape, const REAL *x, const REAL *w, const NAME(dtd_term) * term,
-                                 const REAL *s, int accumulate, REAL *r) {
+int NAME(dtd_dense_redistribute)(dtd_dense_shape shape, const REAL *x, const REAL *w,
+                                 const NAME(dtd_term) *term, const REAL *s, int accumulate,
+                                 REAL *r) {
     size_t rows;
     const int status = NAME(check_spread)(shape, w, s, r, &rows);
     if (status) {
@@ -158,18 +163,21 @@ int NAME(dtd_dense_redistribute)(dtd_dense_shape shape, const REAL *x, const REA
     return NAME(spread_run)(&call);
 }
 
-static int NAME(spread_plain)(dtd_spread_mode mode, dtd_dense_shape shape, const REAL *w, const REAL *s, REAL *r) {
+static int NAME(spread_plain)(dtd_spread_mode mode, dtd_dense_shape shape, const REAL *w,
+                              const REAL *s, REAL *r) {
     size_t rows;
     const int status = NAME(check_spread)(shape, w, s, r, &rows);
     if (status) {
         return status;
     }
-    NAME(spread_call) call = {.kernels = dtd_kernel_table(), .job = NAME(spread_job)(mode, shape, rows, w, s)};
+    NAME(spread_call) call = {.kernels = dtd_kernel_table(),
+                              .job = NAME(spread_job)(mode, shape, rows, w, s)};
     call.job.c_plus = r;
     return NAME(spread_run)(&call);
 }
 
-int NAME(dtd_dense_redistribute_square)(dtd_dense_shape shape, const REAL *w, const REAL *s, REAL *r) {
+int NAME(dtd_dense_redistribute_square)(dtd_dense_shape shape, const REAL *w, const REAL *s,
+                                        REAL *r) {
     return NAME(spread_plain)(DTD_SPREAD_SQUARE, shape, w, s, r);
 }
 
@@ -178,8 +186,8 @@ int NAME(dtd_dense_gradient)(dtd_dense_shape shape, const REAL *w, const REAL *g
 }
 
 /* The same kernel with the roles exchanged: samples for rows, x for the weights, g transposed for s. */
-int NAME(dtd_dense_weight_gradient)(dtd_dense_shape shape, const REAL *x, const REAL *g, int accumulate, REAL *gw,
-                                    REAL *gb) {
+int NAME(dtd_dense_weight_gradient)(dtd_dense_shape shape, const REAL *x, const REAL *g,
+                                    int accumulate, REAL *gw, REAL *gb) {
     const size_t outputs = shape.outputs;
     int status = NAME(check_forward)(shape, x, gw);
     if (status) {

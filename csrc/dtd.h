@@ -22,10 +22,10 @@
 
 typedef enum {
     DTD_OK = 0,
-    DTD_ERROR_ARGUMENT = -1,    /* a NULL pointer or a number out of its range */
-    DTD_ERROR_SIZE = -2,        /* a product of sizes does not fit size_t */
-    DTD_ERROR_MEMORY = -3,      /* scratch memory could not be had */
-    DTD_ERROR_UNKNOWN_ISA = -4, /* no level of that name was compiled */
+    DTD_ERROR_ARGUMENT = -1,       /* a NULL pointer or a number out of its range */
+    DTD_ERROR_SIZE = -2,           /* a product of sizes does not fit size_t */
+    DTD_ERROR_MEMORY = -3,         /* scratch memory could not be had */
+    DTD_ERROR_UNKNOWN_ISA = -4,    /* no level of that name was compiled */
     DTD_ERROR_UNSUPPORTED_ISA = -5 /* this processor cannot run that level */
 } dtd_status;
 
@@ -59,14 +59,16 @@ typedef struct {
 } dtd_term_f64;
 
 /* a_j = sum_i x_i w_ij + b_j.  x (n, K), w (M, K), b (M) or NULL, a (n, M). */
-int dtd_dense_forward_f32(dtd_dense_shape shape, const float *x, const float *w, const float *b, float *a);
-int dtd_dense_forward_f64(dtd_dense_shape shape, const double *x, const double *w, const double *b, double *a);
+int dtd_dense_forward_f32(dtd_dense_shape shape, const float *x, const float *w, const float *b,
+                          float *a);
+int dtd_dense_forward_f64(dtd_dense_shape shape, const double *x, const double *w, const double *b,
+                          double *a);
 
 /* a as above (or NULL) and z_j = sum_i p_i w+_ij + n_i w-_ij, in one pass over w.  z (n, M). */
 int dtd_dense_forward_z_f32(dtd_dense_shape shape, const float *x, const float *w, const float *b,
                             const dtd_term_f32 *term, float *a, float *z);
-int dtd_dense_forward_z_f64(dtd_dense_shape shape, const double *x, const double *w, const double *b,
-                            const dtd_term_f64 *term, double *a, double *z);
+int dtd_dense_forward_z_f64(dtd_dense_shape shape, const double *x, const double *w,
+                            const double *b, const dtd_term_f64 *term, double *a, double *z);
 
 /* z_j = sum_i w_ij^2.  w (M, K), z (M). */
 int dtd_dense_square_sums_f32(dtd_dense_shape shape, const float *w, float *z);
@@ -76,14 +78,17 @@ int dtd_dense_square_sums_f64(dtd_dense_shape shape, const double *w, double *z)
  * r_i = p_i sum_j w+_ij s_j + n_i sum_j w-_ij s_j, added to r when accumulate is not 0.
  * x (n, K), w (M, K), s (n k, M), r (n k, K). Rows w_j whose s_j is 0 are not read.
  */
-int dtd_dense_redistribute_f32(dtd_dense_shape shape, const float *x, const float *w, const dtd_term_f32 *term,
-                               const float *s, int accumulate, float *r);
-int dtd_dense_redistribute_f64(dtd_dense_shape shape, const double *x, const double *w, const dtd_term_f64 *term,
-                               const double *s, int accumulate, double *r);
+int dtd_dense_redistribute_f32(dtd_dense_shape shape, const float *x, const float *w,
+                               const dtd_term_f32 *term, const float *s, int accumulate, float *r);
+int dtd_dense_redistribute_f64(dtd_dense_shape shape, const double *x, const double *w,
+                               const dtd_term_f64 *term, const double *s, int accumulate,
+                               double *r);
 
 /* r_i = sum_j w_ij^2 s_j.  w (M, K), s (n k, M), r (n k, K). */
-int dtd_dense_redistribute_square_f32(dtd_dense_shape shape, const float *w, const float *s, float *r);
-int dtd_dense_redistribute_square_f64(dtd_dense_shape shape, const double *w, const double *s, double *r);
+int dtd_dense_redistribute_square_f32(dtd_dense_shape shape, const float *w, const float *s,
+                                      float *r);
+int dtd_dense_redistribute_square_f64(dtd_dense_shape shape, const double *w, const double *s,
+                                      double *r);
 
 /* gx_i = sum_j w_ij g_j.  w (M, K), g (n k, M), gx (n k, K). */
 int dtd_dense_gradient_f32(dtd_dense_shape shape, const float *w, const float *g, float *gx);
@@ -93,15 +98,21 @@ int dtd_dense_gradient_f64(dtd_dense_shape shape, const double *w, const double 
  * gw_ji = sum_n g_nj x_ni and gb_j = sum_n g_nj, added to gw and gb when accumulate is not 0.
  * x (n, K), g (n, M), gw (M, K), gb (M) or NULL.
  */
-int dtd_dense_weight_gradient_f32(dtd_dense_shape shape, const float *x, const float *g, int accumulate, float *gw,
-                                  float *gb);
-int dtd_dense_weight_gradient_f64(dtd_dense_shape shape, const double *x, const double *g, int accumulate,
-                                  double *gw, double *gb);
+int dtd_dense_weight_gradient_f32(dtd_dense_shape shape, const float *x, const float *g,
+                                  int accumulate, float *gw, float *gb);
+int dtd_dense_weight_gradient_f64(dtd_dense_shape shape, const double *x, const double *g,
+                                  int accumulate, double *gw, double *gb);
 
 /* ---- elementwise --------------------------------------------------------------------------------------------- */
 
 /* What happened to the relevance of one row: an account has these four entries, in this order. */
-enum { DTD_ACCOUNT_RECEIVED, DTD_ACCOUNT_BIAS, DTD_ACCOUNT_STABILISER, DTD_ACCOUNT_LOST, DTD_ACCOUNT_ENTRIES };
+enum {
+    DTD_ACCOUNT_RECEIVED,
+    DTD_ACCOUNT_BIAS,
+    DTD_ACCOUNT_STABILISER,
+    DTD_ACCOUNT_LOST,
+    DTD_ACCOUNT_ENTRIES
+};
 
 /*
  * s_j = R_j / d_j with d_j = z_j + b_j, and with epsilon > 0 also + epsilon sign(z_j + b_j), sign(0) = +1.
@@ -109,8 +120,8 @@ enum { DTD_ACCOUNT_RECEIVED, DTD_ACCOUNT_BIAS, DTD_ACCOUNT_STABILISER, DTD_ACCOU
  * relevance (n k, M); z (n, M), or (M) when shared_z is not 0; bias (M) or NULL; s (n k, M), may be relevance itself;
  * account (n k, 4) is added to: sum R_j, sum b_j s_j, sum epsilon sign s_j, sum of the lost R_j. inputs is ignored.
  */
-int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance, const float *z, const float *bias,
-                     float epsilon, float limit, float *s, double *account);
+int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance, const float *z,
+                     const float *bias, float epsilon, float limit, float *s, double *account);
 int dtd_quotient_f64(dtd_dense_shape shape, int shared_z, const double *relevance, const double *z,
                      const double *bias, double epsilon, double limit, double *s, double *account);
 
@@ -122,10 +133,10 @@ int dtd_row_sums_f64(size_t rows, size_t columns, const double *x, double *sums)
  * *index = position in x (samples, inputs) of the first element that is not finite, < low or > high; samples * inputs
  * when there is none. low and high have low_count and high_count entries: inputs of them, or 1 for all.
  */
-int dtd_first_outside_f32(size_t samples, size_t inputs, const float *x, const float *low, size_t low_count,
-                          const float *high, size_t high_count, size_t *index);
-int dtd_first_outside_f64(size_t samples, size_t inputs, const double *x, const double *low, size_t low_count,
-                          const double *high, size_t high_count, size_t *index);
+int dtd_first_outside_f32(size_t samples, size_t inputs, const float *x, const float *low,
+                          size_t low_count, const float *high, size_t high_count, size_t *index);
+int dtd_first_outside_f64(size_t samples, size_t inputs, const double *x, const double *low,
+                          size_t low_count, const double *high, size_t high_count, size_t *index);
 
 /* ---- pooling over groups of consecutive neurons -------------------------------------------------------------- */
 
@@ -141,16 +152,17 @@ int dtd_pool_forward_f64(dtd_pool_shape shape, double p, const double *x, double
 
 /* gx_j = sign(x_j) (|x_j| / y_g)^(p-1) g_g; 0 where y_g = 0; p = INFINITY: the first largest |x_j| takes it all.
  * x (n, G size), y (n, G) from the forward pass, g (n k, G), gx (n k, G size). */
-int dtd_pool_gradient_f32(dtd_pool_shape shape, double p, const float *x, const float *y, const float *g, float *gx);
-int dtd_pool_gradient_f64(dtd_pool_shape shape, double p, const double *x, const double *y, const double *g,
-                          double *gx);
+int dtd_pool_gradient_f32(dtd_pool_shape shape, double p, const float *x, const float *y,
+                          const float *g, float *gx);
+int dtd_pool_gradient_f64(dtd_pool_shape shape, double p, const double *x, const double *y,
+                          const double *g, double *gx);
 
 /* r_j = |x_j| / sum_j' |x_j'| R_g, or, when winner is not 0, all of R_g to the first largest |x_j|. A group of zeros
  * passes nothing on, and its R_g is booked as lost.  relevance (n k, G), r (n k, G size), account (n k, 4), added to. */
-int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x, const float *relevance, float *r,
-                              double *account);
-int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x, const double *relevance, double *r,
-                              double *account);
+int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x,
+                              const float *relevance, float *r, double *account);
+int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x,
+                              const double *relevance, double *r, double *account);
 
 /* ---- training of detection-pooling networks ---- */
 
@@ -182,10 +194,12 @@ typedef struct {
  * finite and that step was not taken. DTD_ERROR_MEMORY may leave a step half done; weights that overflowed follow IEEE
  * 754, and the next loss shows them: the caller keeps a copy where it needs one.
  */
-int dtd_train_f32(dtd_train_shape shape, double p, const dtd_train_unit_f32 *units, const float *x, const float *y,
-                  const size_t *order, const double *rates, double momentum, double *loss, size_t *done);
-int dtd_train_f64(dtd_train_shape shape, double p, const dtd_train_unit_f64 *units, const double *x, const double *y,
-                  const size_t *order, const double *rates, double momentum, double *loss, size_t *done);
+int dtd_train_f32(dtd_train_shape shape, double p, const dtd_train_unit_f32 *units, const float *x,
+                  const float *y, const size_t *order, const double *rates, double momentum,
+                  double *loss, size_t *done);
+int dtd_train_f64(dtd_train_shape shape, double p, const dtd_train_unit_f64 *units, const double *x,
+                  const double *y, const size_t *order, const double *rates, double momentum,
+                  double *loss, size_t *done);
 
 /* ---- threads and instruction sets ---------------------------------------------------------------------------- */
 

@@ -19,12 +19,12 @@
 
 /* What a forward job computes; p, n and the second output z are used only where the formula names them. */
 typedef enum {
-    DTD_FORWARD_PLAIN,           /* a = sum x w */
-    DTD_FORWARD_POSITIVE,        /* a = sum p w+ */
-    DTD_FORWARD_SIGNED,          /* a = sum p w+ + n w- */
-    DTD_FORWARD_PLAIN_SHARED,    /* a = sum x w, z = sum x w+ */
-    DTD_FORWARD_PLAIN_POSITIVE,  /* a = sum x w, z = sum p w+ */
-    DTD_FORWARD_PLAIN_SIGNED,    /* a = sum x w, z = sum p w+ + n w- */
+    DTD_FORWARD_PLAIN,          /* a = sum x w */
+    DTD_FORWARD_POSITIVE,       /* a = sum p w+ */
+    DTD_FORWARD_SIGNED,         /* a = sum p w+ + n w- */
+    DTD_FORWARD_PLAIN_SHARED,   /* a = sum x w, z = sum x w+ */
+    DTD_FORWARD_PLAIN_POSITIVE, /* a = sum x w, z = sum p w+ */
+    DTD_FORWARD_PLAIN_SIGNED,   /* a = sum x w, z = sum p w+ + n w- */
     DTD_FORWARD_MODES
 } dtd_forward_mode;
 
@@ -42,12 +42,14 @@ enum { DTD_FORWARD_BLOCK = 1024, DTD_SPREAD_BLOCK = 128 };
 
 /* Samples that one spread job takes at most, and the bytes of scratch that it needs for them. */
 enum { DTD_SPREAD_SAMPLES = 128 };
-#define DTD_SPREAD_SCRATCH(samples, real_size)                                                                         \
-    ((size_t)DTD_SPREAD_BLOCK * ((samples) + 16) * ((real_size) + sizeof(size_t)) + ((samples) + 16) * sizeof(size_t))
+#define DTD_SPREAD_SCRATCH(samples, real_size)                                                     \
+    ((size_t)DTD_SPREAD_BLOCK * ((samples) + 16) * ((real_size) + sizeof(size_t)) +                \
+     ((samples) + 16) * sizeof(size_t))
 
 /* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
 enum { DTD_DESCENT_ROWS = 4 };
-#define DTD_DESCENT_SCRATCH(batch, real_size) (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
+#define DTD_DESCENT_SCRATCH(batch, real_size)                                                      \
+    (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
 
 #define REAL float
 #define SUFFIX f32

@@ -33,7 +33,8 @@ static void NAME(quotient_task)(void *context, size_t row, int worker) {
         }
         const REAL quotient = d == 0 ? 0 : arrived / d;
         received += (double)arrived;
-        if (ABS(quotient) >= SMALLEST && ABS(quotient) <= call->limit) { /* neither R_j / 0 nor R_j / infinity */
+        if (ABS(quotient) >= SMALLEST &&
+            ABS(quotient) <= call->limit) { /* neither R_j / 0 nor R_j / infinity */
             s[j] = quotient;
             bias += (double)b * (double)quotient;
             stabiliser += (double)added * (double)quotient;
@@ -49,10 +50,11 @@ static void NAME(quotient_task)(void *context, size_t row, int worker) {
     account[DTD_ACCOUNT_LOST] += lost;
 }
 
-int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevance, const REAL *z, const REAL *bias,
-                       REAL epsilon, REAL limit, REAL *s, double *account) {
+int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevance, const REAL *z,
+                       const REAL *bias, REAL epsilon, REAL limit, REAL *s, double *account) {
     size_t rows;
-    if (dtd_multiply(shape.samples, shape.targets, &rows) || dtd_check_size(rows, shape.outputs, sizeof(REAL)) ||
+    if (dtd_multiply(shape.samples, shape.targets, &rows) ||
+        dtd_check_size(rows, shape.outputs, sizeof(REAL)) ||
         dtd_check_size(rows, DTD_ACCOUNT_ENTRIES, sizeof(double))) {
         return DTD_ERROR_SIZE;
     }
@@ -68,7 +70,8 @@ int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevanc
     limit = limit < LARGEST ? limit : LARGEST; /* an infinite quotient is lost whatever the limit */
     NAME(quotient_call)
     call = {shape.targets, shape.outputs, shared_z, relevance, z, bias, epsilon, limit, s, account};
-    dtd_parallel(rows, NAME(quotient_task), &call, dtd_threads_for((double)rows * (double)shape.outputs));
+    dtd_parallel(rows, NAME(quotient_task), &call,
+                 dtd_threads_for((double)rows * (double)shape.outputs));
     return DTD_OK;
 }
 
@@ -94,8 +97,8 @@ static void NAME(sums_task)(void *context, size_t row, int worker) {
     for (size_t k = 0; i < call->columns; i++, k++) {
         lanes[k] += (double)x[i];
     }
-    call->sums[row] =
-        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    call->sums[row] = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+                      ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
 int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums) {
@@ -110,13 +113,14 @@ int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums)
     return DTD_OK;
 }
 
-int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const REAL *low, size_t low_count,
-                            const REAL *high, size_t high_count, size_t *index) {
+int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const REAL *low,
+                            size_t low_count, const REAL *high, size_t high_count, size_t *index) {
     enum { BLOCK = 256 };
     if (dtd_check_size(samples, inputs, sizeof(REAL))) {
         return DTD_ERROR_SIZE;
     }
-    if (index == NULL || (low_count != 1 && low_count != inputs) || (high_count != 1 && high_count != inputs)) {
+    if (index == NULL || (low_count != 1 && low_count != inputs) ||
+        (high_count != 1 && high_count != inputs)) {
         return DTD_ERROR_ARGUMENT;
     }
     *index = samples * inputs;
@@ -139,7 +143,8 @@ int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const 
                 }
             } else {
                 for (size_t i = 0; i < count; i++) {
-                    const REAL least = low[low_varies ? begin + i : 0], most = high[high_varies ? begin + i : 0];
+                    const REAL least = low[low_varies ? begin + i : 0],
+                               most = high[high_varies ? begin + i : 0];
                     inside += (block[i] >= least) & (block[i] <= most) & (block[i] - block[i] == 0);
                 }
             }
@@ -147,7 +152,8 @@ int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const 
                 continue;
             }
             for (size_t i = 0; i < count; i++) {
-                const REAL least = low[low_varies ? begin + i : 0], most = high[high_varies ? begin + i : 0];
+                const REAL least = low[low_varies ? begin + i : 0],
+                           most = high[high_varies ? begin + i : 0];
                 if (!(block[i] >= least && block[i] <= most && block[i] - block[i] == 0)) {
                     *index = row * inputs + begin + i;
                     return DTD_OK;

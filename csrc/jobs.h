@@ -11,7 +11,7 @@
 typedef struct {
     dtd_forward_mode mode;
     size_t rows, samples, inputs, outputs, together;
-    const NAME(dtd_term) * term;
+    const NAME(dtd_term) *term;
     const REAL *x, *w, *b;
     REAL *a, *z;
     void *scratch;

@@ -16,13 +16,13 @@
 #define FMA NAME(vec_fma)
 /* In a step with the constant whole and the number count of lanes. */
 #define LOAD(pointer) (whole ? NAME(vec_load)(pointer) : NAME(vec_load_part)((pointer), count))
-#define STORE(pointer, v)                                                                                              \
-    do {                                                                                                               \
-        if (whole) {                                                                                                   \
-            NAME(vec_store)((pointer), (v));                                                                           \
-        } else {                                                                                                       \
-            NAME(vec_store_part)((pointer), (v), count);                                                               \
-        }                                                                                                              \
+#define STORE(pointer, v)                                                                          \
+    do {                                                                                           \
+        if (whole) {                                                                               \
+            NAME(vec_store)((pointer), (v));                                                       \
+        } else {                                                                                   \
+            NAME(vec_store_part)((pointer), (v), count);                                           \
+        }                                                                                          \
     } while (0)
 
 /* Accumulators of a tile at most, a multiple of 4. */

@@ -6,12 +6,14 @@
 DTD_INLINE VEC NAME(term_vector)(VEC x, REAL positive, REAL negative, VEC low) {
     const VEC zero = {0};
     const IVEC above = x > zero;
-    const VEC factor = (VEC)(((IVEC)NAME(vec_set)(positive) & above) | ((IVEC)NAME(vec_set)(negative) & ~above));
+    const VEC factor =
+        (VEC)(((IVEC)NAME(vec_set)(positive) & above) | ((IVEC)NAME(vec_set)(negative) & ~above));
     return FMA(x, factor, -low);
 }
 
 /* p and n (NULL: not wanted) of the inputs first .. first + count - 1; x, p, n point at the first of them. */
-static void NAME(term)(size_t count, const NAME(dtd_term) * term, const REAL *x, size_t first, REAL *p, REAL *n) {
+static void NAME(term)(size_t count, const NAME(dtd_term) *term, const REAL *x, size_t first,
+                       REAL *p, REAL *n) {
     const VEC zero = {0};
     for (size_t i = 0; i < count; i += LANES) {
         const size_t some = count - i < LANES ? count - i : LANES;
@@ -19,10 +21,12 @@ static void NAME(term)(size_t count, const NAME(dtd_term) * term, const REAL *x,
         const VEC low = term->low ? NAME(vec_load_part)(term->low + first + i, some) : zero;
         const VEC high = term->high ? NAME(vec_load_part)(term->high + first + i, some) : zero;
         if (p) {
-            NAME(vec_store_part)(p + i, NAME(term_vector)(v, term->p_positive, term->p_negative, low), some);
+            NAME(vec_store_part)(
+                p + i, NAME(term_vector)(v, term->p_positive, term->p_negative, low), some);
         }
         if (n) {
-            NAME(vec_store_part)(n + i, NAME(term_vector)(v, term->n_positive, term->n_negative, high), some);
+            NAME(vec_store_part)(
+                n + i, NAME(term_vector)(v, term->n_positive, term->n_negative, high), some);
         }
     }
 }
@@ -32,8 +36,8 @@ static void NAME(term)(size_t count, const NAME(dtd_term) * term, const REAL *x,
  * is 0 its part is 0, even when c+ (c-) overflowed. Products are rounded before they are added, so that leaving a part
  * out, or adding up in two calls, gives the same bits.
  */
-static void NAME(finish)(size_t count, const REAL *p, const REAL *n, const REAL *c_plus, const REAL *c_minus,
-                         int accumulate, REAL *r) {
+static void NAME(finish)(size_t count, const REAL *p, const REAL *n, const REAL *c_plus,
+                         const REAL *c_minus, int accumulate, REAL *r) {
     const VEC zero = {0};
     for (size_t i = 0; i < count; i += LANES) {
         const size_t some = count - i < LANES ? count - i : LANES;

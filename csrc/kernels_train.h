@@ -19,7 +19,7 @@ typedef struct {
  * an input that is never seen again for ever, and arithmetic on such numbers is slow. NaN stays NaN.
  */
 DTD_INLINE void NAME(descent_tile)(const int moves, const size_t vectors, const int whole,
-                                   size_t count, const NAME(descent_list) * list, const REAL *x,
+                                   size_t count, const NAME(descent_list) *list, const REAL *x,
                                    REAL momentum, REAL rate, REAL *w, REAL *v) {
     VEC sums[DESCENT_VECTORS];
     DTD_UNROLL
@@ -47,8 +47,8 @@ DTD_INLINE void NAME(descent_tile)(const int moves, const size_t vectors, const 
 }
 
 /* DESCENT_ROWS rows share the columns of x that are in the first-level cache; weights are read and written once. */
-DTD_INLINE void NAME(descent_rows)(const int moves, size_t rows, const NAME(descent_list) * lists,
-                                   const NAME(dtd_descent_job) * job, REAL *w, REAL *v) {
+DTD_INLINE void NAME(descent_rows)(const int moves, size_t rows, const NAME(descent_list) *lists,
+                                   const NAME(dtd_descent_job) *job, REAL *w, REAL *v) {
     const size_t inputs = job->inputs;
     size_t i = 0;
     for (; i + DESCENT_VECTORS * LANES <= inputs; i += DESCENT_VECTORS * LANES) {
@@ -72,7 +72,7 @@ DTD_INLINE void NAME(descent_rows)(const int moves, size_t rows, const NAME(desc
 }
 
 /* See dtd_descent_job. Without velocities rows whose g is 0 for the whole batch are not touched. */
-static void NAME(descend)(const NAME(dtd_descent_job) * job) {
+static void NAME(descend)(const NAME(dtd_descent_job) *job) {
     NAME(descent_list) lists[DTD_DESCENT_ROWS];
     REAL *const g_memory = job->scratch;
     size_t *const offset_memory = (size_t *)(void *)(g_memory + job->batch * DTD_DESCENT_ROWS);

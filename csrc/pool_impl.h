@@ -80,7 +80,8 @@ static void NAME(pool_gradient_task)(void *context, size_t row, int worker) {
                 gx[j] = sign * g;
             } else {
                 const double share = (double)ABS(x[j]) / (double)y;
-                gx[j] = (REAL)((double)sign * (call->p == 2 ? share : pow(share, call->p - 1)) * (double)g);
+                gx[j] = (REAL)((double)sign * (call->p == 2 ? share : pow(share, call->p - 1)) *
+                               (double)g);
             }
         }
     }
@@ -121,8 +122,10 @@ static void NAME(pool_redistribute_task)(void *context, size_t row, int worker) 
 /* Sizes of a call: *rows = n k, *work = their elements. */
 static int NAME(check_pool)(dtd_pool_shape shape, size_t *rows, double *work) {
     size_t neurons;
-    if (dtd_multiply(shape.groups, shape.size, &neurons) || dtd_multiply(shape.samples, shape.targets, rows) ||
-        dtd_check_size(dtd_max(*rows, shape.samples), dtd_max(neurons, shape.groups), sizeof(REAL)) ||
+    if (dtd_multiply(shape.groups, shape.size, &neurons) ||
+        dtd_multiply(shape.samples, shape.targets, rows) ||
+        dtd_check_size(dtd_max(*rows, shape.samples), dtd_max(neurons, shape.groups),
+                       sizeof(REAL)) ||
         dtd_check_size(*rows, DTD_ACCOUNT_ENTRIES, sizeof(double))) {
         return DTD_ERROR_SIZE;
     }
@@ -137,7 +140,8 @@ int NAME(dtd_pool_forward)(dtd_pool_shape shape, double p, const REAL *x, REAL *
     if (NAME(check_pool)(shape, &rows, &work)) {
         return DTD_ERROR_SIZE;
     }
-    if (!(p >= 1) || (rows > 0 && shape.groups > 0 && (y == NULL || (shape.size > 0 && x == NULL)))) {
+    if (!(p >= 1) ||
+        (rows > 0 && shape.groups > 0 && (y == NULL || (shape.size > 0 && x == NULL)))) {
         return DTD_ERROR_ARGUMENT;
     }
     NAME(pool_call) call = {.shape = shape, .p = p, .x = x, .result = y};
@@ -145,7 +149,8 @@ int NAME(dtd_pool_forward)(dtd_pool_shape shape, double p, const REAL *x, REAL *
     return DTD_OK;
 }
 
-int NAME(dtd_pool_gradient)(dtd_pool_shape shape, double p, const REAL *x, const REAL *y, const REAL *g, REAL *gx) {
+int NAME(dtd_pool_gradient)(dtd_pool_shape shape, double p, const REAL *x, const REAL *y,
+                            const REAL *g, REAL *gx) {
     size_t rows;
     double work;
     if (NAME(check_pool)(shape, &rows, &work)) {
@@ -156,26 +161,33 @@ int NAME(dtd_pool_gradient)(dtd_pool_shape shape, double p, const REAL *x, const
         return DTD_ERROR_ARGUMENT;
     }
     if (any) {
-        NAME(pool_call) call = {.shape = shape, .p = p, .x = x, .y = y, .arriving = g, .result = gx};
+        NAME(pool_call) call = {
+            .shape = shape, .p = p, .x = x, .y = y, .arriving = g, .result = gx};
         dtd_parallel(rows, NAME(pool_gradient_task), &call, dtd_threads_for(work));
     }
     return DTD_OK;
 }
 
-int NAME(dtd_pool_redistribute)(dtd_pool_shape shape, int winner, const REAL *x, const REAL *relevance, REAL *r,
-                                double *account) {
+int NAME(dtd_pool_redistribute)(dtd_pool_shape shape, int winner, const REAL *x,
+                                const REAL *relevance, REAL *r, double *account) {
     size_t rows;
     double work;
     if (NAME(check_pool)(shape, &rows, &work)) {
         return DTD_ERROR_SIZE;
     }
     const int any = rows > 0 && shape.groups > 0;
-    if (any && (relevance == NULL || account == NULL || (shape.size > 0 && (x == NULL || r == NULL)))) {
+    if (any &&
+        (relevance == NULL || account == NULL || (shape.size > 0 && (x == NULL || r == NULL)))) {
         return DTD_ERROR_ARGUMENT;
     }
     if (any) {
         NAME(pool_call)
-        call = {.shape = shape, .winner = winner, .x = x, .arriving = relevance, .result = r, .account = account};
+        call = {.shape = shape,
+                .winner = winner,
+                .x = x,
+                .arriving = relevance,
+                .result = r,
+                .account = account};
         dtd_parallel(rows, NAME(pool_redistribute_task), &call, dtd_threads_for(work));
     }
     return DTD_OK;

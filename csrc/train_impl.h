@@ -11,11 +11,11 @@ typedef struct {
     const dtd_kernels *kernels;
     dtd_train_shape shape;
     double p;
-    const NAME(dtd_train_unit) * units;
+    const NAME(dtd_train_unit) *units;
     const REAL *x, *y;
-    NAME(train_values) * values; /* of each unit */
-    REAL *x_batch, *y_batch;     /* the rows of one mini-batch */
-    char *lists;                 /* scratch of the workers */
+    NAME(train_values) *values; /* of each unit */
+    REAL *x_batch, *y_batch;    /* the rows of one mini-batch */
+    char *lists;                /* scratch of the workers */
     size_t lists_of_worker;
     int threads; /* the most that any part of an iteration uses */
     /* of the task under way */
@@ -24,11 +24,11 @@ typedef struct {
     size_t rows;
 } NAME(train_call);
 
-static size_t NAME(train_groups)(const NAME(dtd_train_unit) * unit) {
+static size_t NAME(train_groups)(const NAME(dtd_train_unit) *unit) {
     return unit->neurons / unit->pool;
 }
 
-static int NAME(check_train)(dtd_train_shape shape, double p, const NAME(dtd_train_unit) * units,
+static int NAME(check_train)(dtd_train_shape shape, double p, const NAME(dtd_train_unit) *units,
                              const REAL *x, const REAL *y, const size_t *order,
                              const double *rates) {
     size_t rows, inputs = shape.inputs;
@@ -79,7 +79,7 @@ static REAL *NAME(train_part)(char *memory, size_t *bytes, size_t count) {
 }
 
 /* Lay out the scratch memory of a call; returns its size without the lists, which are its end. */
-static size_t NAME(train_layout)(NAME(train_call) * call, char *memory) {
+static size_t NAME(train_layout)(NAME(train_call) *call, char *memory) {
     const size_t batch = call->shape.batch, units = call->shape.units;
     size_t bytes =
         dtd_ceil_div(units * sizeof(NAME(train_values)), PART_ALIGNMENT) * PART_ALIGNMENT;
@@ -124,14 +124,14 @@ static void NAME(descend_task)(void *context, size_t task, int worker) {
 }
 
 /* Threads for a batch times neurons times inputs, but no more than there is scratch memory for. */
-static int NAME(train_threads)(const NAME(train_call) * call, size_t neurons, size_t inputs) {
+static int NAME(train_threads)(const NAME(train_call) *call, size_t neurons, size_t inputs) {
     const int threads =
         dtd_threads_for((double)call->shape.batch * (double)neurons * (double)inputs);
     return threads < call->threads ? threads : call->threads;
 }
 
 /* The outputs of all units for the mini-batch; h and y of each are kept. */
-static int NAME(train_forward)(NAME(train_call) * call) {
+static int NAME(train_forward)(NAME(train_call) *call) {
     const size_t batch = call->shape.batch;
     const REAL *x = call->x_batch;
     size_t inputs = call->shape.inputs;
@@ -159,7 +159,7 @@ static int NAME(train_forward)(NAME(train_call) * call) {
 }
 
 /* Mean squared error over batch and outputs, summed in one order, and its gradient. */
-static double NAME(train_loss)(NAME(train_call) * call) {
+static double NAME(train_loss)(NAME(train_call) *call) {
     const NAME(train_values) *const last = call->values + call->shape.units - 1;
     const size_t outputs = NAME(train_groups)(call->units + call->shape.units - 1),
                  batch = call->shape.batch;
@@ -177,7 +177,7 @@ static double NAME(train_loss)(NAME(train_call) * call) {
 }
 
 /* From the gradient of the last unit's outputs to new weights, unit by unit. */
-static int NAME(train_backward)(NAME(train_call) * call, double rate, double momentum) {
+static int NAME(train_backward)(NAME(train_call) *call, double rate, double momentum) {
     const size_t batch = call->shape.batch;
     for (size_t k = call->shape.units; k-- > 0;) {
         const NAME(dtd_train_unit) *const unit = call->units + k;
@@ -214,7 +214,7 @@ static int NAME(train_backward)(NAME(train_call) * call, double rate, double mom
     return DTD_OK;
 }
 
-int NAME(dtd_train)(dtd_train_shape shape, double p, const NAME(dtd_train_unit) * units,
+int NAME(dtd_train)(dtd_train_shape shape, double p, const NAME(dtd_train_unit) *units,
                     const REAL *x, const REAL *y, const size_t *order, const double *rates,
                     double momentum, double *loss, size_t *done) {
     int status = NAME(check_train)(shape, p, units, x, y, order, rates);

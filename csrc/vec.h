@@ -11,6 +11,7 @@
  *   vec_set_T                    one number in all lanes
  *   vec_fma_T(a, b, c)           a b + c, fused where the level has it
  *   vec_positive_T, vec_negative_T   max(0, v), min(0, v)
+ *   vec_choose_T(v, a, b)        a where v >= 0, b where v < 0; either where v is 0 of any sign
  *   vec_where_T(condition, v)    v where condition is not 0, else 0
  *   vec_sums_T(v, sums)          the sums of four vectors; every vector is summed in the same order
  * and the tiles of the level, in vectors and rows, such that accumulators and operands fit its registers.
@@ -51,11 +52,16 @@ typedef int32_t ivec_f32 __attribute__((vector_size(VEC_BYTES)));
 typedef int64_t ivec_f64 __attribute__((vector_size(VEC_BYTES)));
 enum { LANES_f32 = VEC_BYTES / 4, LANES_f64 = VEC_BYTES / 8 };
 
-/* Tiles. Forward: rows x samples, by the number of outputs and of vectors per sample; one sample: FORWARD_ROWS_ONE
+/* Tiles. Forward: rows x samples, by the number of outputs and of vectors per sample; one sample: FORWARD_MANY_ROWS
  * rows. Spread: samples x vectors of columns. */
 #if defined(__AVX512F__)
-#define FORWARD_ROWS_ONE 8
-#define FORWARD_ROWS_GROUP 4
+#define FORWARD_MANY_ROWS 8
+#define FORWARD_ROWS_PLAIN 4
+#define FORWARD_ROWS_POSITIVE 4
+#define FORWARD_ROWS_SIGNED 4
+#define FORWARD_ROWS_PLAIN_SHARED 4
+#define FORWARD_ROWS_PLAIN_POSITIVE 4
+#define FORWARD_ROWS_PLAIN_SIGNED 6
 #define FORWARD_SAMPLES_PLAIN 6
 #define FORWARD_SAMPLES_POSITIVE 6
 #define FORWARD_SAMPLES_SIGNED 4
@@ -64,24 +70,31 @@ enum { LANES_f32 = VEC_BYTES / 4, LANES_f64 = VEC_BYTES / 8 };
 #define FORWARD_SAMPLES_PLAIN_SIGNED 2
 #define SPREAD_SAMPLES_PLAIN 13
 #define SPREAD_SAMPLES_SIGNED 6
-#define SPREAD_VECTORS_PLAIN(samples)                                                                                  \
+#define SPREAD_VECTORS_PLAIN(samples)                                                              \
     ((samples) > 8 ? 2 : (samples) > 6 ? 3 : (samples) > 4 ? 4 : (samples) > 3 ? 6 : 8)
 #define SPREAD_VECTORS_SIGNED(samples) ((samples) > 4 ? 2 : (samples) > 3 ? 3 : 4)
 #else
-#define FORWARD_ROWS_ONE 4
-#define FORWARD_ROWS_GROUP 3
+#define FORWARD_MANY_ROWS 4
+#define FORWARD_ROWS_PLAIN 3
+#define FORWARD_ROWS_POSITIVE 3
+#define FORWARD_ROWS_SIGNED 3
+#define FORWARD_ROWS_PLAIN_SHARED 3
+#define FORWARD_ROWS_PLAIN_POSITIVE 3
+#define FORWARD_ROWS_PLAIN_SIGNED 3
 #define FORWARD_SAMPLES_PLAIN 4
 #define FORWARD_SAMPLES_POSITIVE 4
 #define FORWARD_SAMPLES_SIGNED 2
 #define FORWARD_SAMPLES_PLAIN_SHARED 2
-#define FORWARD_SAMPLES_PLAIN_POSITIVE 1
-#define FORWARD_SAMPLES_PLAIN_SIGNED 1
+#define FORWARD_SAMPLES_PLAIN_POSITIVE 2
+#define FORWARD_SAMPLES_PLAIN_SIGNED 2
 #define SPREAD_SAMPLES_PLAIN 6
 #define SPREAD_SAMPLES_SIGNED 5
 #define SPREAD_VECTORS_PLAIN(samples) ((samples) > 3 ? 2 : (samples) > 2 ? 3 : 4)
 #define SPREAD_VECTORS_SIGNED(samples) ((samples) > 2 ? 1 : 2)
 #endif
-#define FORWARD_ROWS_SINGLE 1
+#define FORWARD_ROWS_ONE(mode) FORWARD_MANY_ROWS
+#define FORWARD_ROWS_GROUP(mode) FORWARD_ROWS_##mode
+#define FORWARD_ROWS_SINGLE(mode) 1
 #define SPREAD_SAMPLES_POSITIVE SPREAD_SAMPLES_PLAIN
 #define SPREAD_SAMPLES_SQUARE SPREAD_SAMPLES_PLAIN
 #define SPREAD_VECTORS_POSITIVE SPREAD_VECTORS_PLAIN
@@ -90,7 +103,8 @@ enum { LANES_f32 = VEC_BYTES / 4, LANES_f64 = VEC_BYTES / 8 };
 
 /* Bytes of a cache line. */
 enum { DTD_LINE = 64 };
-#define DTD_PREFETCH(address) __builtin_prefetch((address), 0, 3)
+#define DTD_PREFETCH_FIRST(address) __builtin_prefetch((address), 0, 3)  /* into the first cache */
+#define DTD_PREFETCH_SECOND(address) __builtin_prefetch((address), 0, 2) /* into the second */
 
 DTD_INLINE vec_f32 vec_load_f32(const float *p) {
     vec_f32 v;
@@ -115,7 +129,8 @@ DTD_INLINE vec_f64 vec_where_f64(vec_f64 condition, vec_f64 v) {
     return (vec_f64)((ivec_f64)v & (condition != (vec_f64){0}));
 }
 
-#if defined(__AVX512F__) /* ---- x86-64-v4 ----------------------------------------------------------------------- */
+#if defined(                                                                                       \
+    __AVX512F__) /* ---- x86-64-v4 ----------------------------------------------------------------------- */
 
 DTD_INLINE vec_f32 vec_set_f32(float s) { return _mm512_set1_ps(s); }
 DTD_INLINE vec_f64 vec_set_f64(double s) { return _mm512_set1_pd(s); }
@@ -134,6 +149,13 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)_mm512_min_epi64((__m512i)v, _mm512_setzero_si512());
+}
+
+DTD_INLINE vec_f32 vec_choose_f32(vec_f32 v, vec_f32 a, vec_f32 b) {
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)v), a, b);
+}
+DTD_INLINE vec_f64 vec_choose_f64(vec_f64 v, vec_f64 a, vec_f64 b) {
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)v), a, b);
 }
 
 DTD_INLINE __mmask16 vec_mask_f32(size_t count) { return (__mmask16)((1u << count) - 1u); }
@@ -171,7 +193,8 @@ DTD_INLINE void vec_sums_f64(const vec_f64 v[4], double sums[4]) {
     _mm_storeu_pd(sums + 2, _mm_add_pd(_mm256_castpd256_pd128(d), _mm256_extractf128_pd(d, 1)));
 }
 
-#elif defined(__AVX2__) /* ---- x86-64-v3 ------------------------------------------------------------------------ */
+#elif defined(                                                                                     \
+    __AVX2__) /* ---- x86-64-v3 ------------------------------------------------------------------------ */
 
 DTD_INLINE vec_f32 vec_set_f32(float s) { return _mm256_set1_ps(s); }
 DTD_INLINE vec_f64 vec_set_f64(double s) { return _mm256_set1_pd(s); }
@@ -188,8 +211,16 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return _mm256_min_pd(v, _mm256_setzero_pd()); }
 
+DTD_INLINE vec_f32 vec_choose_f32(vec_f32 v, vec_f32 a, vec_f32 b) {
+    return _mm256_blendv_ps(a, b, v);
+}
+DTD_INLINE vec_f64 vec_choose_f64(vec_f64 v, vec_f64 a, vec_f64 b) {
+    return _mm256_blendv_pd(a, b, v);
+}
+
 DTD_INLINE __m256i vec_mask_f32(size_t count) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 DTD_INLINE __m256i vec_mask_f64(size_t count) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)count), _mm256_setr_epi64x(0, 1, 2, 3));
@@ -226,6 +257,14 @@ DTD_INLINE void vec_sums_f64(const vec_f64 v[4], double sums[4]) {
 
 #else /* ---- base: 16 bytes, SSE2, NEON or whatever the compiler makes of it ------------------------------------ */
 
+DTD_INLINE vec_f32 vec_choose_f32(vec_f32 v, vec_f32 a, vec_f32 b) {
+    const ivec_f32 below = v < (vec_f32){0};
+    return (vec_f32)(((ivec_f32)a & ~below) | ((ivec_f32)b & below));
+}
+DTD_INLINE vec_f64 vec_choose_f64(vec_f64 v, vec_f64 a, vec_f64 b) {
+    const ivec_f64 below = v < (vec_f64){0};
+    return (vec_f64)(((ivec_f64)a & ~below) | ((ivec_f64)b & below));
+}
 DTD_INLINE vec_f32 vec_set_f32(float s) { return (vec_f32){s, s, s, s}; }
 DTD_INLINE vec_f64 vec_set_f64(double s) { return (vec_f64){s, s}; }
 
@@ -243,17 +282,33 @@ DTD_INLINE vec_f32 vec_fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) {
 DTD_INLINE vec_f64 vec_fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) {
     return (vec_f64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
-DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) { return (vec_f32)vmaxq_f32((float32x4_t)v, vdupq_n_f32(0)); }
-DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) { return (vec_f64)vmaxq_f64((float64x2_t)v, vdupq_n_f64(0)); }
-DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) { return (vec_f32)vminq_f32((float32x4_t)v, vdupq_n_f32(0)); }
-DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return (vec_f64)vminq_f64((float64x2_t)v, vdupq_n_f64(0)); }
+DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) {
+    return (vec_f32)vmaxq_f32((float32x4_t)v, vdupq_n_f32(0));
+}
+DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) {
+    return (vec_f64)vmaxq_f64((float64x2_t)v, vdupq_n_f64(0));
+}
+DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
+    return (vec_f32)vminq_f32((float32x4_t)v, vdupq_n_f32(0));
+}
+DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
+    return (vec_f64)vminq_f64((float64x2_t)v, vdupq_n_f64(0));
+}
 #else
 DTD_INLINE vec_f32 vec_fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return a * b + c; }
 DTD_INLINE vec_f64 vec_fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return a * b + c; }
-DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) { return (vec_f32)((ivec_f32)v & (v > (vec_f32){0})); }
-DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) { return (vec_f64)((ivec_f64)v & (v > (vec_f64){0})); }
-DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) { return (vec_f32)((ivec_f32)v & (v < (vec_f32){0})); }
-DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return (vec_f64)((ivec_f64)v & (v < (vec_f64){0})); }
+DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) {
+    return (vec_f32)((ivec_f32)v & (v > (vec_f32){0}));
+}
+DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) {
+    return (vec_f64)((ivec_f64)v & (v > (vec_f64){0}));
+}
+DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
+    return (vec_f32)((ivec_f32)v & (v < (vec_f32){0}));
+}
+DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
+    return (vec_f64)((ivec_f64)v & (v < (vec_f64){0}));
+}
 #endif
 
 DTD_INLINE vec_f32 vec_load_part_f32(const float *p, size_t count) {

@@ -30,7 +30,7 @@ TERMS = {
     # No rule's, but the kernel takes any four numbers, and looks for those that make work shorter.
     "positive inputs": ((1, 0, 0, 0), False),
     "leaky": ((1, 0.5, 1, 0.5), False),
-    "any": ((1.25, 0.5, 1.25, -0.75), True),
+    "any": ((1.25, 0.5, 1.25, -0.75), False),
 }
 
 

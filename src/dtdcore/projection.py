@@ -76,7 +76,7 @@ def project(
     def at(multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         free = x - np.einsum("j,jp->p", multipliers, slopes)
         point = np.clip(free, low, high)
-        values = np.vecdot(slopes, point) + offsets
+        values = row_products(slopes, point) + offsets
         q = 0.5 * np.sum((point - x) ** 2) + multipliers @ values
         q -= 0.5 * soft * (multipliers @ multipliers)
         return (free > low) & (free < high), point, values - soft * multipliers, q
@@ -89,6 +89,7 @@ def project(
         size = _FAR * (norm(x) + np.abs(values).max(initial=0.0))
     feasible = True
     steps = stalled = 0
+    piece = None  # where the Hessian at hand is Newton's
     while steps < 500 and stalled < 3:
         if not soft and q > 0.5 * size * size * (1 + 1e-6):
             feasible = False
@@ -99,9 +100,10 @@ def project(
         steps += 1
         rounding = 1e-15 * abs(q)
         for damping in _DAMPING:
-            scaled = slopes * np.sqrt(np.where(inside, 1.0, damping))
-            hessian = scaled @ scaled.T
-            hessian[np.diag_indices(len(hessian))] += soft + 1e-12  # neurons may be parallel
+            if damping or piece is None or np.any(inside != piece):
+                hessian = _gram(slopes, inside, damping)
+                hessian[np.diag_indices(len(hessian))] += soft + 1e-12  # neurons may be parallel
+                piece = None if damping else inside
             step = _non_negative(hessian, values, multipliers, accuracy) - multipliers
             rise = values @ step
             t = 1.0
@@ -173,6 +175,32 @@ def _non_negative(
         entering = int(np.argmax(slope))
         passive[entering] = True
     return best
+
+
+# A thread that BLAS wakes for a millisecond of work can cost a hundred on a busy machine, and here
+# are many such works. These stay below the sizes at which OpenBLAS wakes one.
+
+
+def _gram(slopes: np.ndarray, inside: np.ndarray, damping: float) -> np.ndarray:
+    """W D Wᵀ with D = 1 inside the box, `damping` on its boundary."""
+    weights = np.where(inside, 1.0, damping)
+    scaled = (slopes * np.sqrt(weights))[:, weights > 0]
+    neurons, inputs = scaled.shape
+    result = np.zeros((neurons, neurons))
+    tile = -(-neurons // -(-neurons // 96))  # equal tiles of at most 96
+    width = 200_000 // tile**2
+    for i in range(0, neurons, tile):
+        for j in range(0, i + 1, tile):
+            part = result[i : i + tile, j : j + tile]
+            for p in range(0, inputs, width):
+                part += scaled[i : i + tile, p : p + width] @ scaled[j : j + tile, p : p + width].T
+            result[j : j + tile, i : i + tile] = part.T
+    return result
+
+
+def row_products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Matrix times vector, row by row."""
+    return np.matmul(matrix[:, None, :], vector[:, None])[:, 0, 0]
 
 
 def norm(vector: np.ndarray) -> float:

@@ -24,7 +24,7 @@ import numpy as np
 from dtdcore.arrays import rows
 from dtdcore.layers import Dense, Flatten, Identity, NeuronPool, ReLU
 from dtdcore.network import Network
-from dtdcore.projection import Projection, norm, project, row_norms
+from dtdcore.projection import Projection, norm, project, row_norms, row_products
 
 # A search among roots ends when the next is nearer by less than this share.
 _GAIN = 1e-3
@@ -116,7 +116,7 @@ class Affine(Constraints):
 
     def values(self, point: np.ndarray) -> np.ndarray:
         """c_j at a point (inputs,): (constraints,)."""
-        return np.vecdot(self.weights, point) + self.offsets
+        return row_products(self.weights, point) + self.offsets
 
     def slopes(self, point: np.ndarray, index: np.ndarray) -> np.ndarray:
         """w_pj, the same at every point, (len(index), inputs)."""
@@ -148,7 +148,7 @@ def nearest_point(
         gradients = gradients / size[:, None]
         index = np.concatenate([index, new])
         slopes = np.concatenate([slopes, gradients])
-        offsets = np.concatenate([offsets, here[new] / size - np.vecdot(gradients, at)])
+        offsets = np.concatenate([offsets, here[new] / size - gradients @ at])
         multipliers = np.concatenate([multipliers, np.zeros(len(new))])
         result = project(x, low, high, slopes, offsets, multipliers, soft)
         multipliers = result.multipliers
@@ -156,7 +156,7 @@ def nearest_point(
         new = np.setdiff1d(np.flatnonzero(constraints.values(result.point) > 0), index)
         gradients = constraints.slopes(at, new)
         if not constraints.affine:
-            violated = here[new] + np.vecdot(gradients, result.point - at) > 0
+            violated = here[new] + gradients @ (result.point - at) > 0
             new, gradients = new[violated], gradients[violated]
         if len(new) == 0 or not result.feasible:
             result.steps = steps

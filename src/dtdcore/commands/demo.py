@@ -23,7 +23,6 @@ _DEFAULTS = {
     "digit": 3,
     "iterations": 20_000,
     "neurons": 400,
-    "learning_rate": 1e-4,
     "explained_pairs": 500,
 }
 _HELD_OUT = 0.33  # of the 1797 digits
@@ -43,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         data="8x8 digits",
         train_pairs=20_000,
         test_pairs=2_000,
+        learning_rate=arguments.learning_rate or "auto",
         seed=arguments.seed,
         **{name: getattr(arguments, name) for name in _DEFAULTS},
     )

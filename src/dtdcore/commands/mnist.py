@@ -22,7 +22,6 @@ _DEFAULTS = {
     "digit": 3,
     "iterations": 300_000,
     "neurons": 400,
-    "learning_rate": 2e-5,
     "explained_pairs": 1_000,
 }
 
@@ -37,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     setting = Setting(
         data="MNIST",
+        learning_rate=arguments.learning_rate or "auto",
         seed=arguments.seed,
         **{name: getattr(arguments, name) for name in _DEFAULTS},
     )

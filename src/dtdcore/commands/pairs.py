@@ -20,20 +20,26 @@ def add_pair_arguments(parser: argparse.ArgumentParser, defaults: dict[str, Any]
         default=defaults["digit"],
         help="the digit to be detected, 0 to 3 (default: %(default)s)",
     )
-    for name, parse, text in (
-        ("iterations", whole(1), "training iterations"),
-        ("neurons", whole(1), "detection neurons"),
-        ("learning_rate", positive, "learning rate"),
-        ("explained_pairs", whole(2), "held-out pairs to explain"),
+    for name, least, text in (
+        ("iterations", 1, "training iterations"),
+        ("neurons", 1, "detection neurons"),
+        ("explained_pairs", 2, "held-out pairs to explain"),
     ):
         parser.add_argument(
             "--" + name.replace("_pairs", "").replace("_", "-"),
             dest=name,
-            type=parse,
+            type=whole(least),
             default=defaults[name],
-            metavar="N" if parse is not positive else "X",
+            metavar="N",
             help=f"{text} (default: %(default)s)",
         )
+    parser.add_argument(
+        "--learning-rate",
+        type=positive,
+        default=None,
+        metavar="X",
+        help="learning rate (default: chosen from the size of the network and the inputs)",
+    )
     add_output(parser)
 
 
@@ -47,7 +53,8 @@ def run_pairs(
     """Run the experiment; write NAME.png, NAME.json and NAME-network.npz; print the table."""
     require("matplotlib.figure", "plot")  # before the work, not after it
     arguments.out.mkdir(parents=True, exist_ok=True)
-    result = pairs.run(train, test, setting, progress=True)
+    note(f"training: {setting.iterations:,} iterations of {setting.batch_size} pairs")
+    result = pairs.run(train, test, setting, progress="auto")
     content = pairs.as_json(result)
     written = [
         reports.write_figure(arguments.out / f"{name}.png", pairs_figure.draw(result)),

@@ -41,7 +41,8 @@ class Setting:
     neurons : int
         Detection neurons, pooled by one sum.
     iterations, batch_size, learning_rate, momentum
-        Of stochastic gradient descent on the mean squared error.
+        Of stochastic gradient descent on the mean squared error; the rate "auto" is that of
+        `DetectionPoolingNet`.
     output : float
         The answer that is trained where the digit is present.
     train_pairs : int
@@ -59,7 +60,7 @@ class Setting:
     neurons: int = 400
     iterations: int = 300_000
     batch_size: int = 20
-    learning_rate: float = 2e-5
+    learning_rate: float | str = "auto"
     momentum: float = 0.9
     output: float = 100.0
     train_pairs: int = 60_000
@@ -139,7 +140,7 @@ def explainers(network: Network) -> dict[str, Explainer]:
     }
 
 
-def run(train: Digits, test: Digits, setting: Setting, *, progress: bool = False) -> Result:
+def run(train: Digits, test: Digits, setting: Setting, *, progress: bool | str = False) -> Result:
     """Train on pairs of `train` digits, explain pairs of `test` digits.
 
     Parameters
@@ -149,7 +150,7 @@ def run(train: Digits, test: Digits, setting: Setting, *, progress: bool = False
     setting
         What to do.
     progress
-        Show a progress bar for training.
+        Show a progress bar for training; "auto" where there is a terminal and tqdm.
 
     Returns
     -------
@@ -175,7 +176,9 @@ def run(train: Digits, test: Digits, setting: Setting, *, progress: bool = False
     )
 
 
-def _train(train: Digits, setting: Setting, progress: bool) -> tuple[DetectionPoolingNet, float]:
+def _train(
+    train: Digits, setting: Setting, progress: bool | str
+) -> tuple[DetectionPoolingNet, float]:
     pairs = digit_pairs(*train, setting.digit, setting.train_pairs, setting.seed)
     model = DetectionPoolingNet(
         units=[(setting.neurons, None)],

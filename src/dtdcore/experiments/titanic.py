@@ -37,7 +37,8 @@ class Setting:
     neurons : int
         Hidden neurons, pooled by one sum.
     iterations, batch_size, learning_rate, momentum
-        Of stochastic gradient descent on the mean squared error.
+        Of stochastic gradient descent on the mean squared error; the rate "auto" is that of
+        `DetectionPoolingNet`.
     restarts : int
         Networks trained for each split, from different random weights; the one with the smallest
         error on the training rows is kept. Five neurons with b ≤ 0 can die early.
@@ -51,7 +52,7 @@ class Setting:
     neurons: int = 5
     iterations: int = 10_000
     batch_size: int = 20
-    learning_rate: float = 0.05
+    learning_rate: float | str = "auto"
     momentum: float = 0.9
     restarts: int = 3
     test_fraction: float = 0.2
@@ -162,6 +163,7 @@ def _train(split: TitanicSplit, setting: Setting, seed: int) -> Network:
         learning_rate=setting.learning_rate,
         momentum=setting.momentum,
         seed=seed,
+        progress=False,
     )
     model.fit(split.x_train, split.y_train)
     return model.network_
