@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dtdcore as dtd
-from dtdcore.projection import _non_negative
 
 optimize = pytest.importorskip("scipy.optimize")
 
@@ -497,21 +496,3 @@ def test_softmax_is_never_0_and_says_so(rng):
     assert np.isfinite(found.root).all() and not found.bound.any()
     with pytest.raises(ValueError, match="there may be one elsewhere"):
         found.require()
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_quadratic_over_non_negative_numbers(seed):
-    """Also where exchanging all at once fails, and numbers enter one by one."""
-    rng = np.random.default_rng(seed)
-    size = rng.integers(1, 40)
-    factor = rng.normal(size=(rng.integers(1, 60), size))
-    factor[:, rng.random(size) < 0.2] *= 1e-4
-    hessian = factor.T @ factor + 1e-9 * np.eye(size)
-    target = factor.T @ rng.normal(size=len(factor)) + 0.1 * np.abs(hessian).max() * (seed % 3 == 0)
-    start = np.maximum(rng.normal(size=size), 0) * (seed % 2)
-    best = _non_negative(hessian, target - hessian @ start, start, 1e-12)
-    slope = target - hessian @ best
-    scale = np.abs(target).max() + np.abs(hessian).max() * np.abs(best).max()
-    assert np.all(best >= 0)
-    assert np.all(slope <= 1e-10 * scale)
-    assert np.all(np.abs(slope[best > 0]) <= 1e-10 * scale)

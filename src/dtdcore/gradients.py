@@ -92,9 +92,11 @@ class Taylor(GradientExplainer):
     network : Network
     root : "nearest" or array
         "nearest": `dtdcore.nearest_root` finds the root of each sample in the domain. Else the
-        root itself, (n, *input shape) or one for all, (*input shape).
+        point to expand at, (n, *input shape) or one for all, (*input shape); that f is 0 there is
+        not asked. Right on the hinge of a ReLU its slope counts as 0: give a point a little on
+        the side of x.
     domain : Domain
-        Where "nearest" may search.
+        Where roots may lie.
 
     Raises
     ------
@@ -129,6 +131,7 @@ class Taylor(GradientExplainer):
                 f"root has shape {self.root.shape}, x has {x.shape}: give one root for each "
                 "sample, or one for all"
             ) from None
+        self.domain.check(root, "root")
         return self.network.gradient(root, targets) * (x - root)[:, None]
 
     def __repr__(self) -> str:
