@@ -125,7 +125,7 @@ class Taylor(GradientExplainer):
         if isinstance(self.root, str):
             return nearest_root(self.network, x, self.domain, target=targets).require().relevance
         try:
-            root = np.broadcast_to(self.root, x.shape).astype(x.dtype)
+            root = np.array(np.broadcast_to(self.root, x.shape), x.dtype, order="C")
         except ValueError:
             raise ValueError(
                 f"root has shape {self.root.shape}, x has {x.shape}: give one root for each "
