@@ -72,7 +72,42 @@ int dtd_get_num_threads(void) {
 #endif
 }
 
-int dtd_threads_for(double work) { return work < SMALL_WORK ? 1 : dtd_get_num_threads(); }
+/*
+ * Late teams. Where other programs hold the processors, the threads of a team come late, and the caller waits for them
+ * at the end of a region for longer than all of the work would have taken it: a time slice of some milliseconds for
+ * tens of microseconds of work. A team that came so late is left out of the next calls, twice as many after each time;
+ * one that comes in time halves the number. Results do not depend on it: they are the same for any number of threads.
+ */
+enum { FIRST_PENALTY = 16, MOST_PENALTY = 4096 };
+static const double LATE_SECONDS = 2e-4, LATE_RATIO = 4;
+static const double LARGE_WORK = 1 << 28; /* work that is worth waiting for */
+static atomic_int calls_alone, penalty;
+
+#ifdef _OPENMP
+static void judge_team(double busy, double waited) {
+    const int known = atomic_load_explicit(&penalty, memory_order_relaxed);
+    if (waited > LATE_SECONDS && waited > LATE_RATIO * busy) {
+        const int next = known == 0             ? FIRST_PENALTY
+                         : known < MOST_PENALTY ? 2 * known
+                                                : MOST_PENALTY;
+        atomic_store_explicit(&penalty, next, memory_order_relaxed);
+        atomic_store_explicit(&calls_alone, next, memory_order_relaxed);
+    } else if (known > 0) {
+        atomic_store_explicit(&penalty, known / 2, memory_order_relaxed);
+    }
+}
+#endif
+
+int dtd_threads_for(double work) {
+    if (work < SMALL_WORK) {
+        return 1;
+    }
+    if (work < LARGE_WORK && atomic_load_explicit(&calls_alone, memory_order_relaxed) > 0) {
+        atomic_fetch_sub_explicit(&calls_alone, 1, memory_order_relaxed);
+        return 1;
+    }
+    return dtd_get_num_threads();
+}
 
 #if defined(_OPENMP) && HAVE_FORK
 typedef struct {
@@ -120,10 +155,20 @@ void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads) {
 #endif
         const long long count = (long long)tasks;
         const int team = tasks < (size_t)threads ? (int)tasks : threads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
-        for (long long i = 0; i < count; i++) {
-            task(context, (size_t)i, omp_get_thread_num());
+        const double begun = omp_get_wtime();
+        double done = begun;
+#pragma omp parallel num_threads(team)
+        {
+            const int worker = omp_get_thread_num();
+#pragma omp for schedule(dynamic, 1) nowait
+            for (long long i = 0; i < count; i++) {
+                task(context, (size_t)i, worker);
+            }
+            if (worker == 0) {
+                done = omp_get_wtime();
+            }
         }
+        judge_team(done - begun, omp_get_wtime() - done);
         return;
 #endif
     }
