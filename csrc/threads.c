@@ -74,11 +74,11 @@ int dtd_get_num_threads(void) {
 
 /*
  * Late teams. Where other programs hold the processors, the threads of a team come late, and the caller waits for them
- * at the end of a region for longer than all of the work would have taken it: a time slice of some milliseconds for
+ * at the start and the end of a region for longer than all of the work would have taken it: a time slice of some milliseconds for
  * tens of microseconds of work. A team that came so late is left out of the next calls, twice as many after each time;
- * one that comes in time halves the number. Results do not depend on it: they are the same for any number of threads.
+ * one that comes in time takes an eighth off. Results do not depend on it: they are the same for any number of threads.
  */
-enum { FIRST_PENALTY = 16, MOST_PENALTY = 4096 };
+enum { FIRST_PENALTY = 256, MOST_PENALTY = 16384 };
 static const double LATE_SECONDS = 2e-4, LATE_RATIO = 4;
 static const double LARGE_WORK = 1 << 28; /* work that is worth waiting for */
 static atomic_int calls_alone, penalty;
@@ -93,7 +93,7 @@ static void judge_team(double busy, double waited) {
         atomic_store_explicit(&penalty, next, memory_order_relaxed);
         atomic_store_explicit(&calls_alone, next, memory_order_relaxed);
     } else if (known > 0) {
-        atomic_store_explicit(&penalty, known / 2, memory_order_relaxed);
+        atomic_store_explicit(&penalty, known - (known + 7) / 8, memory_order_relaxed);
     }
 }
 #endif
@@ -156,10 +156,13 @@ void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads) {
         const long long count = (long long)tasks;
         const int team = tasks < (size_t)threads ? (int)tasks : threads;
         const double begun = omp_get_wtime();
-        double done = begun;
+        double started = begun, done = begun;
 #pragma omp parallel num_threads(team)
         {
             const int worker = omp_get_thread_num();
+            if (worker == 0) {
+                started = omp_get_wtime();
+            }
 #pragma omp for schedule(dynamic, 1) nowait
             for (long long i = 0; i < count; i++) {
                 task(context, (size_t)i, worker);
@@ -168,7 +171,7 @@ void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads) {
                 done = omp_get_wtime();
             }
         }
-        judge_team(done - begun, omp_get_wtime() - done);
+        judge_team(done - started, started - begun + (omp_get_wtime() - done));
         return;
 #endif
     }
