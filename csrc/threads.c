@@ -79,7 +79,7 @@ int dtd_get_num_threads(void) {
  * one that comes in time takes an eighth off. Results do not depend on it: they are the same for any number of threads.
  */
 enum { FIRST_PENALTY = 256, MOST_PENALTY = 16384 };
-static const double LATE_SECONDS = 2e-4, LATE_RATIO = 4;
+static const double LATE_SECONDS = 1e-3, LATE_RATIO = 4;
 static const double LARGE_WORK = 1 << 28; /* work that is worth waiting for */
 static atomic_int calls_alone, penalty;
 
