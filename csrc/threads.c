@@ -75,10 +75,10 @@ int dtd_get_num_threads(void) {
 /*
  * Late teams. Where other programs hold the processors, the threads of a team come late, and the caller waits for them
  * at the start and the end of a region for longer than all of the work would have taken it: a time slice of some milliseconds for
- * tens of microseconds of work. A team that came so late is left out of the next calls, twice as many after each time;
- * one that comes in time takes an eighth off. Results do not depend on it: they are the same for any number of threads.
+ * tens of microseconds of work. A team that came so late is left out of the next calls, four times as many after each time;
+ * one that comes in time halves the number. Results do not depend on it: they are the same for any number of threads.
  */
-enum { FIRST_PENALTY = 256, MOST_PENALTY = 16384 };
+enum { FIRST_PENALTY = 4, MOST_PENALTY = 4096 };
 static const double LATE_SECONDS = 1e-3, LATE_RATIO = 4;
 static const double LARGE_WORK = 1 << 28; /* work that is worth waiting for */
 static atomic_int calls_alone, penalty;
@@ -87,13 +87,13 @@ static atomic_int calls_alone, penalty;
 static void judge_team(double busy, double waited) {
     const int known = atomic_load_explicit(&penalty, memory_order_relaxed);
     if (waited > LATE_SECONDS && waited > LATE_RATIO * busy) {
-        const int next = known == 0             ? FIRST_PENALTY
-                         : known < MOST_PENALTY ? 2 * known
-                                                : MOST_PENALTY;
+        const int next = known == 0                 ? FIRST_PENALTY
+                         : 4 * known < MOST_PENALTY ? 4 * known
+                                                    : MOST_PENALTY;
         atomic_store_explicit(&penalty, next, memory_order_relaxed);
         atomic_store_explicit(&calls_alone, next, memory_order_relaxed);
     } else if (known > 0) {
-        atomic_store_explicit(&penalty, known - (known + 7) / 8, memory_order_relaxed);
+        atomic_store_explicit(&penalty, known / 2, memory_order_relaxed);
     }
 }
 #endif

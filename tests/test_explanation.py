@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 
@@ -263,3 +264,42 @@ def test_html_escapes_names(rng):
     page = dtd.LRP(network)(rng.random((1, 3)))._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("layers", [[dtd.Dense(np.ones((3, 1)))], [dtd.ReLU()]])
+def test_arrays_share_no_memory(layers):
+    net = dtd.Network(layers, input_shape=(3,))
+    x = np.ones((2, 3))
+    for explain in (dtd.DeepTaylor(net), dtd.Sensitivity(net)):
+        explanation = explain(x)
+        arrays = {
+            "x": x,
+            "inputs": explanation.inputs,
+            "output": explanation.output,
+            "explained": explanation.explained,
+            "relevance": explanation.relevance,
+        }
+        for (a, one), (b, other) in itertools.combinations(arrays.items(), 2):
+            assert not np.shares_memory(one, other), (explain, a, b)
+
+
+def test_parts_of_an_audit():
+    net = dtd.Network([dtd.Dense(np.ones((3, 4))), dtd.ReLU(), dtd.Dense(np.ones((4, 1)))])
+    audit = dtd.DeepTaylor(net)(np.ones((1, 3))).audit
+    assert audit[:1].names == ("dense_2",)
+    assert audit["dense_1"].received == audit[1:]["dense_1"].received == 12.0
+    with pytest.raises(KeyError, match="dense_2, dense_1"):
+        audit["relu_1"]
+
+
+def test_an_empty_batch_has_no_picture():
+    explanation = dtd.DeepTaylor(dtd.Network([dtd.Dense(np.ones((3, 1)))]))(np.ones((0, 3)))
+    with pytest.raises(ValueError, match="batch is empty"):
+        explanation.plot()
+
+
+def test_arrays_stay_short_in_texts():
+    rule = dtd.SearchDirection(np.ones(50))
+    assert repr(rule) == "SearchDirection(v=array(50,))"
+    assert repr(dtd.Box(np.zeros((3, 1, 1)), 1)) == "Box(low=array(3, 1, 1), high=1.0)"
+    assert repr(dtd.ZB(-1, 1)) == "ZB(low=-1.0, high=1.0, bias=False)"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import reference as ref
 from nets import DEPTHS, build, inputs_in
 
@@ -84,3 +85,40 @@ def test_taylor_at_the_nearest_root(rng):
     explanation = dtd.Taylor(network)(np.array([[3.0, 5.0]]))
     np.testing.assert_allclose(explanation.relevance, [[2.0, 0.0]], rtol=1e-5, atol=1e-9)
     assert explanation.is_conservative(rtol=1e-5).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        dtd.Sensitivity,
+        dtd.GradientTimesInput,
+        dtd.IntegratedGradients,
+        dtd.SmoothGrad,
+        lambda net: dtd.Taylor(net, root=np.zeros(2, np.float32)),
+    ],
+)
+def test_gradients_that_overflow_raise(make):
+    big = dtd.Dense(np.full((2, 2), 1e25, np.float32))
+    net = dtd.Network([big, dtd.ReLU(), dtd.Dense(np.full((2, 1), 1e25, np.float32))])
+    x = np.array([[1e-20, 0.0]], np.float32)
+    assert np.isfinite(net.forward(x)).all()
+    with pytest.raises(FloatingPointError, match="overflow"):
+        make(net)(x)
+    with pytest.raises(FloatingPointError, match="overflow"):
+        net.gradient(x)
+
+
+def test_squares_that_overflow_raise():
+    net = dtd.Network([dtd.Dense(np.full((2, 1), 1e25, np.float32))])
+    with pytest.raises(FloatingPointError, match="Sensitivity"):
+        dtd.Sensitivity(net)(np.zeros((1, 2), np.float32))
+
+
+def test_explainers_copy_their_arrays():
+    net = dtd.Network([dtd.Dense(np.ones((3, 1)))])
+    x, given = np.full((1, 3), 2.0), np.zeros(3)
+    explainers = dtd.Taylor(net, root=given), dtd.IntegratedGradients(net, baseline=given)
+    before = [explain(x).relevance for explain in explainers]
+    given[:] = 1
+    for explain, relevance in zip(explainers, before, strict=True):
+        np.testing.assert_array_equal(explain(x).relevance, relevance)

@@ -12,6 +12,9 @@ The mathematics is that of Montavon, Lapuschkin, Binder, Samek, Müller: "Explai
 classification decisions with deep Taylor decomposition", Pattern Recognition 65, 2017.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from dtdcore._version import __version__
 from dtdcore.audit import Audit, AuditEntry, ConservationError
 from dtdcore.convenience import explain
@@ -58,6 +61,14 @@ from dtdcore.taylor import NearestRoot, nearest_root
 from dtdcore.training import DetectionPoolingNet
 
 read_environment()
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import `dtdcore.datasets` and `dtdcore.plots` when they are first used."""
+    if name in ("datasets", "plots"):
+        return import_module(f"dtdcore.{name}")
+    raise AttributeError(f"module 'dtdcore' has no attribute {name!r}")
+
 
 __all__ = [
     "LRP",

@@ -141,6 +141,32 @@ def own(result: np.ndarray, argument: np.ndarray) -> np.ndarray:
     return result.copy() if np.may_share_memory(result, argument) else result
 
 
+def as_signal(
+    signal: Any, name: str, n: int, shape: tuple[int, ...], dtype: np.dtype
+) -> tuple[np.ndarray, bool]:
+    """A finite signal at outputs of `shape`, as (n, k, *shape), and whether it came without k.
+
+    Raises
+    ------
+    ValueError
+        If its shape is neither (n, *shape) nor (n, k, *shape), or a value is not finite or too
+        large for `dtype`.
+    TypeError
+        If it does not hold real numbers.
+    """
+    array = as_float(signal, name)
+    check_finite(array, name)
+    array = cast(array, dtype, name)
+    if array.shape == (n, *shape):
+        return array[:, None], True
+    if array.ndim == len(shape) + 2 and array.shape[0] == n and array.shape[2:] == shape:
+        return array, False
+    raise ValueError(
+        f"{name} must have shape {(n, *shape)}, or {(n, 'k', *shape)} for k targets, "
+        f"got {array.shape}"
+    )
+
+
 def check_finite(array: np.ndarray, name: str) -> None:
     """Raise a ValueError that names the first value of `array` that is NaN or infinite."""
     check_range(array, name, *finite_range(array.dtype))
@@ -217,7 +243,16 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
 
 
 class ArrayFields:
-    """Equality and hash for frozen dataclasses whose fields may be arrays."""
+    """Equality, hash and a short repr for frozen dataclasses whose fields may be arrays."""
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        parts = [
+            f"{name}=array{value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
+            for name, value in values
+            if name != "_"
+        ]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _key(self) -> tuple:
         values = (getattr(self, name) for name in self.__dataclass_fields__)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -64,7 +64,16 @@ class Audit(Sequence):
     def __len__(self) -> int:
         return len(self._names)
 
-    def __getitem__(self, key: int | str) -> AuditEntry:
+    @overload
+    def __getitem__(self, key: int | str) -> AuditEntry: ...
+    @overload
+    def __getitem__(self, key: slice) -> Audit: ...
+    def __getitem__(self, key: int | str | slice) -> AuditEntry | Audit:
+        """The entry of a layer, by name or place; a slice gives an `Audit`."""
+        if isinstance(key, slice):
+            return Audit(self._names[key], self._rules[key], self._accounts[key], self._passed[key])
+        if isinstance(key, str) and key not in self._names:
+            raise KeyError(f"no layer {key!r} in this audit; there are {', '.join(self._names)}")
         place = self._names.index(key) if isinstance(key, str) else range(len(self))[key]
         account = self._accounts[place]
         return AuditEntry(
@@ -105,9 +114,10 @@ class Audit(Sequence):
             worst = np.unravel_index(
                 int(np.argmax(missing - rtol * np.abs(entry.received))), missing.shape
             )
+            place = f"{worst[0]}, target number {worst[1]}" if len(worst) > 1 else f"{worst[0]}"
             raise ConservationError(
                 f"layer {entry.name} ({entry.rule!r}) received {entry.received[worst]:g} and "
-                f"passed on {entry.passed[worst]:g} for sample {worst[0]}: absorbed by the bias "
+                f"passed on {entry.passed[worst]:g} for sample {place}: absorbed by the bias "
                 f"{entry.bias[worst]:g}, by the stabiliser {entry.stabiliser[worst]:g}, lost at "
                 f"z = 0 {entry.lost[worst]:g}"
             )

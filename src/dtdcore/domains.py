@@ -82,7 +82,7 @@ class NonNegative(Domain):
         return np.array([0.0], dtype), np.array([np.inf], dtype)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Box(ArrayFields, Domain):
     """l ≤ x ≤ h, as pixels have it. Gives the z^B-rule.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import as_float, cast, check_finite, check_number, own
+from dtdcore.arrays import as_signal, check_number, own
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.network import Network
@@ -149,29 +149,18 @@ class Redistribution(Explainer):
             targets, start = None, given
             explained = given.sum(axis=tuple(range(2, given.ndim)))
         result, audit = trace.redistribute(start)
-        if given is not None:
-            result = own(result, given)
+        result = own(result, start)
         if self.strict if strict is None else strict:
             tolerance = default_tolerance(x.dtype) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
             result, explained, audit = result[:, 0], explained[:, 0], audit.select(0)
             targets = None if targets is None else targets[:, 0]
-        return Explanation(self._method, x, output, targets, explained, result, audit)
+        return Explanation(self._method, x.copy(), output, targets, explained, result, audit)
 
     def _given(self, relevance: Any, x: np.ndarray) -> tuple[np.ndarray, bool]:
         shape = self.network.shapes(x.shape[1:])[-1]
-        array = as_float(relevance, "relevance")
-        check_finite(array, "relevance")
-        array = cast(array, x.dtype, "relevance")
-        if array.shape == (len(x), *shape):
-            return array[:, None], True
-        if array.ndim == len(shape) + 2 and array.shape[0] == len(x) and array.shape[2:] == shape:
-            return array, False
-        raise ValueError(
-            f"relevance must have shape {(len(x), *shape)}, or {(len(x), 'k', *shape)} for "
-            f"k targets, got {array.shape}"
-        )
+        return as_signal(relevance, "relevance", len(x), shape, x.dtype)
 
 
 class DeepTaylor(Redistribution):

@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 
+#: Version of the file format of `Explanation.save`.
+FORMAT = 1
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Heatmaps of a batch. With k targets all but `inputs` and `output` have an axis k."""
 
     #: How it was made, such as "DeepTaylor(Box(low=0.0, high=1.0))".
     method: str
-    #: x, (n, *input shape).
+    #: A copy of x, (n, *input shape): float32 or float64. (float16 becomes float32, whole numbers
+    #: the dtype of the network's weights.)
     inputs: np.ndarray
     #: What the network said, (n, *output shape).
     output: np.ndarray
@@ -36,7 +41,7 @@ class Explanation:
     target: np.ndarray | None
     #: f(x), the number that a conservative heatmap sums to: the starting relevance. (n,) or (n, k).
     explained: np.ndarray
-    #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of x.
+    #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of `inputs`.
     relevance: np.ndarray
     #: The account of every layer; None for methods that do not redistribute relevance.
     audit: Audit | None
@@ -82,11 +87,12 @@ class Explanation:
     def save(self, path: str | os.PathLike) -> Path:
         """Write all arrays to an .npz file (no pickle), whole or not at all; returns its path.
 
-        It holds relevance, inputs, output, explained, method, target (where there is one), and the
-        audit as `audit_names` and `audit` (layers, n[, k], 5): received, passed on, absorbed by
-        the bias, absorbed by the stabiliser, lost.
+        It holds format, relevance, inputs, output, explained, method, target (where there is
+        one), and the audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5):
+        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost.
         """
         arrays: dict[str, Any] = {
+            "format": np.array(FORMAT),
             "relevance": self.relevance,
             "inputs": self.inputs,
             "output": self.output,
@@ -97,6 +103,7 @@ class Explanation:
             arrays["target"] = self.target
         if self.audit is not None:
             arrays["audit_names"] = np.array(self.audit.names, dtype=np.str_)
+            arrays["audit_rules"] = np.array([str(e.rule) for e in self.audit], dtype=np.str_)
             arrays["audit"] = np.array(
                 [
                     np.stack([e.received, e.passed, e.bias, e.stabiliser, e.lost], axis=-1)
@@ -121,9 +128,13 @@ class Explanation:
 
         Raises
         ------
+        ValueError
+            If there is no heatmap, or an option does not fit.
         ImportError
             If matplotlib is missing (extra `plot`).
         """
+        if self.relevance.size == 0:
+            raise ValueError("there is no heatmap to plot: the batch is empty")
         from dtdcore.plots import plot_explanation
 
         return plot_explanation(

@@ -77,7 +77,10 @@ def read_npz(path: str | os.PathLike, what: str) -> dict[str, np.ndarray]:
     """
     with open(path, "rb") as raw:
         try:
-            with np.load(raw, allow_pickle=False) as file:
-                return dict(file)
+            content = np.load(raw, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array (.npy)")
+            with content:
+                return dict(content)
         except DAMAGE as error:
             raise ValueError(f"{path} is no {what} saved by dtdcore: {error}") from None

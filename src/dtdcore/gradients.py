@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import as_float, check_count, check_finite, check_number
+from dtdcore.arrays import all_finite, as_float, check_count, check_finite, check_number
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
@@ -45,6 +45,8 @@ class GradientExplainer(Explainer):
         ------
         ValueError, TypeError
             If an argument is not as described.
+        FloatingPointError
+            If a gradient or a heatmap overflows.
         """
         if relevance is not None:
             raise ValueError(
@@ -54,11 +56,14 @@ class GradientExplainer(Explainer):
         x = self.network.check_inputs(x)
         output = self.network.forward(x)
         targets, single = choose_targets(output, target)
-        heatmaps = self._relevance(x, targets)
+        with np.errstate(over="ignore", invalid="ignore"):
+            heatmaps = self._relevance(x, targets)
+        if not all_finite(np.ascontiguousarray(heatmaps)):
+            raise FloatingPointError(f"the heatmaps of {self!r} overflow {x.dtype}; try float64")
         explained = pick(output, targets)
         if single:
             heatmaps, explained, targets = heatmaps[:, 0], explained[:, 0], targets[:, 0]
-        return Explanation(repr(self), x, output, targets, explained, heatmaps, None)
+        return Explanation(repr(self), x.copy(), output, targets, explained, heatmaps, None)
 
 
 class Sensitivity(GradientExplainer):
@@ -117,7 +122,8 @@ class Taylor(GradientExplainer):
             if root != "nearest":
                 raise ValueError(f"root must be 'nearest' or an array, got {root!r}")
         else:
-            root = as_float(root, "root")
+            root = as_float(root, "root").copy()
+            root.flags.writeable = False
             check_finite(root, "root")
         self.root = root
 
@@ -160,7 +166,8 @@ class IntegratedGradients(GradientExplainer):
 
     def __init__(self, network: Network, baseline: Any = 0.0, steps: int = 64) -> None:
         super().__init__(network)
-        self.baseline = as_float(baseline, "baseline")
+        self.baseline = as_float(baseline, "baseline").copy()
+        self.baseline.flags.writeable = False
         check_finite(self.baseline, "baseline")
         self.steps = check_count(steps, "steps")
 

@@ -15,6 +15,7 @@ from dtdcore.arrays import (
     all_finite,
     as_batch,
     as_float,
+    as_signal,
     cast,
     check_count,
     check_finite,
@@ -58,6 +59,11 @@ class Layer:
         return None
 
     @property
+    def dtype(self) -> np.dtype:
+        """What inputs of whole numbers become: the dtype of the weights, else float64."""
+        return np.dtype(np.float64)
+
+    @property
     def parameters(self) -> int:
         """How many numbers the layer has learned."""
         return sum(array.size for array in self.arrays().values())
@@ -95,7 +101,7 @@ class Layer:
         raise NotImplementedError  # every layer answers this
 
     def _inputs(self, x: Any) -> np.ndarray:
-        x = as_batch(x, self.input_shape)
+        x = as_batch(x, self.input_shape, default=self.dtype)
         self.output_shape(x.shape[1:])
         return x
 
@@ -182,18 +188,7 @@ class Layer:
 
     def _back(self, what: str, x: np.ndarray, signal: Any, step: Step) -> np.ndarray:
         shape = self.output_shape(x.shape[1:])
-        signal = as_float(signal, what)
-        check_finite(signal, what)
-        signal = cast(signal, x.dtype, what)
-        single = signal.shape == (len(x), *shape)
-        if not single and (
-            signal.ndim != len(shape) + 2 or signal.shape[0] != len(x) or signal.shape[2:] != shape
-        ):
-            raise ValueError(
-                f"{what} must have shape {(len(x), *shape)}, or {(len(x), 'k', *shape)} for "
-                f"k targets, got {signal.shape}"
-            )
-        signal = signal[:, None] if single else signal
+        signal, single = as_signal(signal, what, len(x), shape, x.dtype)
         _, saved = step.trace(x)
         if what == "gradient":
             result = step.gradient(saved, signal)

@@ -228,6 +228,9 @@ def load(path: str | os.PathLike) -> Network:
     """
     path = Path(path)
     content = read_npz(path, "network")
+    if "dtdcore_network" not in content:
+        kind = "an explanation" if "relevance" in content else f"the arrays {sorted(content)}"
+        raise ValueError(f"{path} is no network saved by dtdcore: it holds {kind}")
     try:
         structure = json.loads(str(content["dtdcore_network"]))
         if structure["format"] != FORMAT:

@@ -62,7 +62,8 @@ class Plan:
         Raises
         ------
         FloatingPointError
-            If it overflows, naming the layer.
+            If the output overflows, naming the layer. (What overflows on the way, but is bounded
+            again by a later layer, loses its relevance, which the audit shows.)
         """
         values = [x]
         saved = []
@@ -123,7 +124,13 @@ class Trace:
         return _arrived(arriving), audit
 
     def gradient(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the input (n, k, *shape) from that of the outputs."""
+        """Gradient with respect to the input (n, k, *shape) from that of the outputs.
+
+        Raises
+        ------
+        FloatingPointError
+            If it overflows.
+        """
         plan = self.plan
         arriving: list[np.ndarray | None] = [*[None] * len(plan.steps), gradient]
         for number in range(len(plan.steps) - 1, -1, -1):
@@ -132,7 +139,10 @@ class Trace:
                 continue
             signal = plan.steps[number].gradient(self.saved[number], signal)
             _arrive(arriving, plan.sources[number], signal)
-        return _arrived(arriving)
+        result = _arrived(arriving)
+        if not all_finite(result):
+            raise FloatingPointError(f"the gradient overflows {plan.dtype}; try float64")
+        return result
 
 
 def _arrived(arriving: list[np.ndarray | None]) -> np.ndarray:

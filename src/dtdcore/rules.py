@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dtdcore.layers import Layer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Term(ArrayFields):
     """q_ij = p_i w⁺_ij + n_i w⁻_ij with p = p⁺ x⁺ + p⁻ x⁻ - low and n = n⁺ x⁺ + n⁻ x⁻ - high."""
 
@@ -224,7 +224,7 @@ class ZPlus(Rule):
         return (Term(1.0, 0.0, 0.0, 1.0),)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ZB(ArrayFields, Rule):
     """z^B-rule, for inputs in a box l ≤ x ≤ h: q_ij = x_i w_ij - l_i w⁺_ij - h_i w⁻_ij.
 
@@ -440,7 +440,7 @@ class AlphaBeta(Rule):
         raise TypeError(f"{self!r} is not derived from a root point")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SearchDirection(ArrayFields, Rule):
     """Any search direction: q_ij = v_i^(j) w_ij (Montavon et al. 2017, equation 4).
 

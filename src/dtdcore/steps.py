@@ -165,8 +165,8 @@ class FixedStep(DenseStep):
                 self.limit = self._limit(1.0)
             case SearchDirection():
                 q = rule.directed_weight(weight.T)
-                self.z[:] = q.sum(axis=0)
                 self.directed = np.ascontiguousarray(q.T, weight.dtype)
+                self.z[:] = self.directed.sum(axis=1, dtype=np.float64)  # of what will be spread
                 self._spread = self._along
                 self.limit = self._limit(float(np.abs(q).max(initial=0.0)))
             case _:

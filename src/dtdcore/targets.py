@@ -36,7 +36,10 @@ def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
         if size == 1 or n == 0:
             return np.zeros((n, 1), np.intp), True
         return np.argmax(output, axis=1)[:, None], True
-    targets = np.asarray(target)
+    try:
+        targets = np.asarray(target)
+    except ValueError as error:  # a ragged list
+        raise ValueError(f"target must be an array: {error}") from None
     if targets.dtype.kind not in "iu" and targets.size:
         raise TypeError(f"target must hold whole numbers, got {target!r}")
     if targets.ndim == 0:
@@ -71,10 +74,8 @@ def one_hot(
 
 
 def pick(output: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The numbers of the output at the targets: (n, k)."""
+    """The numbers of the output at the targets, copied: (n, k)."""
     flat = rows(output)
-    return (
-        flat
-        if flat.shape == targets.shape == (len(flat), 1)
-        else np.take_along_axis(flat, targets, axis=1)
-    )
+    if flat.shape == targets.shape == (len(flat), 1):
+        return flat.copy()
+    return np.take_along_axis(flat, targets, axis=1)
