@@ -94,7 +94,7 @@ def test_taylor_at_the_nearest_root(rng):
         dtd.GradientTimesInput,
         dtd.IntegratedGradients,
         dtd.SmoothGrad,
-        lambda net: dtd.Taylor(net, root=np.zeros(2, np.float32)),
+        lambda net: dtd.Taylor(net, root=np.full(2, 1e-21, np.float32)),
     ],
 )
 def test_gradients_that_overflow_raise(make):
