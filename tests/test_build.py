@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,11 @@ def test_base_objects_have_no_wide_vectors(objects: Path):
 def test_kernels_give_the_linker_one_table(objects: Path):
     table = output(tool("nm"), "--defined-only", "--extern-only", str(objects / "kernels.o"))
     assert [line.split()[-1] for line in table.splitlines()] == ["dtd_kernels_base"]
+
+
+def test_core_and_package_have_one_version():
+    try:
+        installed = metadata.version("dtdcore")
+    except metadata.PackageNotFoundError:
+        pytest.skip("dtdcore runs from its sources, not installed")
+    assert _core.config()["core"] == installed
