@@ -194,7 +194,7 @@ class WSquare(Rule):
 
 @dataclass(frozen=True)
 class Flat(Rule):
-    """Flat rule: q_ij = 1. R_j goes in equal parts to all inputs (Bach et al. 2015, eq. 51 ff.)."""
+    """Flat rule: q_ij = 1. R_j goes in equal parts to all inputs (Bach et al. 2015)."""
 
     def search_direction(self, x: np.ndarray, layer: Layer) -> np.ndarray:
         """v_i^(j) = 1 / w_ij (0 where w_ij = 0), shape (n, inputs, outputs)."""
@@ -260,7 +260,7 @@ class ZB(ArrayFields, Rule):
 
 @dataclass(frozen=True)
 class Z(Rule):
-    """z-rule, LRP-0: q_ij = x_i w_ij (Bach et al. 2015, equation 56).
+    """z-rule, LRP-0: q_ij = x_i w_ij (Bach et al. 2015).
 
     On a ReLU network, applied everywhere with the bias, it equals gradient × input.
 
@@ -280,7 +280,7 @@ class Z(Rule):
 
 @dataclass(frozen=True)
 class Epsilon(Z):
-    """ε-rule: q_ij = x_i w_ij, z_j + ε·sign(z_j) for z_j, sign(0) = 1 (Bach et al. 2015, eq. 58).
+    """ε-rule: q_ij = x_i w_ij, z_j + ε·sign(z_j) for z_j, sign(0) = 1 (Bach et al. 2015).
 
     The stabiliser absorbs R_j ε / (|z_j| + ε), which the audit shows.
 
@@ -305,7 +305,7 @@ class Epsilon(Z):
 
 @dataclass(frozen=True)
 class Gamma(Rule):
-    """γ-rule, for x ≥ 0: q_ij = x_i (w_ij + γ w⁺_ij) (Montavon et al. 2019, section 10.2.3).
+    """γ-rule, for x ≥ 0: q_ij = x_i (w_ij + γ w⁺_ij) (Montavon et al. 2019).
 
     Parameters
     ----------
@@ -381,7 +381,7 @@ class GeneralizedGamma(Rule):
 
 @dataclass(frozen=True)
 class AlphaBeta(Rule):
-    """αβ-rule: R_i = Σ_j (α q⁺_ij / z⁺_j - β q⁻_ij / z⁻_j) R_j (Bach et al. 2015, equation 60).
+    """αβ-rule: R_i = Σ_j (α q⁺_ij / z⁺_j - β q⁻_ij / z⁻_j) R_j (Bach et al. 2015).
 
     q⁺ are the positive contributions x⁺ w⁺ + x⁻ w⁻, q⁻ the negative ones x⁻ w⁺ + x⁺ w⁻, each with
     a z of its own.

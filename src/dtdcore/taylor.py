@@ -4,7 +4,7 @@
 
     f(x) = f(ξ) + Σ_p R_p + ε        R_p = ∂f/∂x_p at ξ · (x_p - ξ_p)
 
-(Montavon et al. 2017, section 3, equations 1-3.) The nearest root is
+(Montavon et al. 2017, Taylor decomposition.) The nearest root is
 
     min ‖ξ - x‖²    subject to    f(ξ) = 0,  ξ in the input domain.
 """
