@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from dtdcore.steps import BIAS, LOST, RECEIVED, STABILISER
+from dtdcore.steps.base import BIAS, LOST, RECEIVED, STABILISER
 
 
 class ConservationError(ArithmeticError):

@@ -17,7 +17,7 @@ from dtdcore.rules import Rule
 
 if TYPE_CHECKING:
     from dtdcore.network import Network
-    from dtdcore.steps import Step
+    from dtdcore.steps.base import Step
 
 
 class Plan:

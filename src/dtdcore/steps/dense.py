@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Steps: one layer, made ready for one rule and one dtype. The only path to the core.
-
-A step knows no network. `plan.Plan` runs the steps of a whole network, `layer.redistribute` runs
-one alone. Relevance has an axis for targets, (n, k, *shape): k targets share one forward pass.
-"""
+"""Steps of dense layers, and of pools over groups of neurons."""
 
 from __future__ import annotations
 
@@ -12,34 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import kernels, rows
+from dtdcore.arrays import kernels
 from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
-
-# Columns of an account, (n, k, 4) float64: what came in, and what was not passed on.
-RECEIVED, BIAS, STABILISER, LOST = range(4)
-
-
-class Step:
-    """One layer, ready to run. A step holds no state of a run, so threads may share it."""
-
-    #: False where relevance passes through unchanged, so that there is nothing to account for.
-    redistributes = False
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """The outputs of the layer for inputs x (n, *shape)."""
-        raise NotImplementedError  # every step answers this
-
-    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """The outputs, and what `redistribute` and `gradient` need to know of this pass."""
-        return self.forward(x), x
-
-    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
-        """Relevance of the inputs from that of the outputs (n, k, *shape); books in `account`."""
-        return relevance
-
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the inputs from that of the outputs (n, k, *shape)."""
-        raise NotImplementedError  # every step answers this
+from dtdcore.steps.base import LOST, RECEIVED, Step
 
 
 class DenseStep(Step):
@@ -192,7 +163,7 @@ class FixedStep(DenseStep):
         self.core.dense_gradient(self.directed, s, result)
 
 
-class PoolStep(Step):
+class NeuronPoolStep(Step):
     """y_k = ‖x_group‖_p over groups of consecutive neurons.
 
     Relevance goes to the neurons in proportion to their activation, R_j = x_j / Σ x_j' · R_k, or
@@ -229,49 +200,3 @@ class PoolStep(Step):
         result = np.empty((*gradient.shape[:2], x.shape[1]), x.dtype)
         self.core.pool_gradient(x, y, self._size(x), self.p, gradient, result)
         return result
-
-
-class FlattenStep(Step):
-    """(n, *shape) -> (n, prod(shape)), and back."""
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        return rows(x)
-
-    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return rows(x), x.shape[1:]
-
-    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
-        return relevance.reshape(*relevance.shape[:2], *saved)
-
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
-        return gradient.reshape(*gradient.shape[:2], *saved)
-
-
-class ActivationStep(Step):
-    """An elementwise activation: relevance passes through unchanged.
-
-    The layer gives `_apply(x)` and `_slope(x, y)`, the derivative at x where the output is y.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        self.layer = layer
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        return self.layer._apply(x)
-
-    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        y = self.layer._apply(x)
-        return y, (x, y)
-
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
-        x, y = saved
-        return gradient * self.layer._slope(x, y)[:, None]
-
-
-class SoftmaxStep(ActivationStep):
-    """Softmax over axis 1; its gradient is no elementwise product: y (g - Σ_l y_l g_l)."""
-
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
-        _, y = saved
-        y = y[:, None]
-        return y * (gradient - np.sum(y * gradient, axis=2, keepdims=True))

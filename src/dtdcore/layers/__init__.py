@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers: `forward(x)`, `redistribute(x, relevance, rule)` and `gradient(x, gradient)`."""
+
+from dtdcore.layers.activations import Clip, Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from dtdcore.layers.base import Layer
+from dtdcore.layers.dense import Dense, NeuronPool
+from dtdcore.layers.shaping import Flatten
+
+__all__ = [
+    "Clip",
+    "Dense",
+    "Flatten",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "NeuronPool",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Activations: elementwise, relevance passes through unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import check_number
+from dtdcore.layers.base import Layer, Shape
+from dtdcore.rules import Rule
+from dtdcore.steps.activations import ActivationStep, SoftmaxStep
+from dtdcore.steps.base import Step
+
+
+class _Activation(Layer):
+    """y = σ(x), elementwise. Relevance passes through unchanged: R_i = R_j.
+
+    (The activation belongs to the neuron whose pre-activation it takes; the rule of that neuron's
+    layer redistributes R_j.)
+    """
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return ActivationStep(self)
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError  # every activation answers this
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        raise NotImplementedError  # every activation answers this
+
+
+class ReLU(_Activation):
+    """y = max(0, x); slope 1 where x > 0, else 0."""
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return x > 0
+
+
+class LeakyReLU(_Activation):
+    """y = x where x > 0, else slope · x.
+
+    Parameters
+    ----------
+    slope : float
+        ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `slope` is not a finite number ≥ 0.
+    """
+
+    def __init__(self, slope: float = 0.01) -> None:
+        super().__init__()
+        self.slope = check_number(slope, "slope", 0)
+
+    def options(self) -> dict[str, Any]:
+        """`slope`."""
+        return {"slope": self.slope}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0, x, x * x.dtype.type(self.slope))
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(x > 0, x.dtype.type(1), x.dtype.type(self.slope))
+
+
+class Clip(_Activation):
+    """y = min(max(x, low), high), as in ReLU6: `Clip(0, 6)`; slope 1 strictly between, else 0.
+
+    Parameters
+    ----------
+    low, high : float
+        low ≤ high.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a bound is not a finite number or low > high.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low = check_number(low, "low", -np.inf)
+        self.high = check_number(high, "high", self.low)
+
+    def options(self) -> dict[str, Any]:
+        """`low` and `high`."""
+        return {"low": self.low, "high": self.high}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(x, x.dtype.type(self.low), x.dtype.type(self.high))
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x > self.low) & (x < self.high)
+
+
+class Tanh(_Activation):
+    """y = tanh(x); slope 1 - y²."""
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.tanh(x)
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return 1 - y * y
+
+
+class Sigmoid(_Activation):
+    """y = 1 / (1 + exp(-x)); slope y (1 - y)."""
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        e = np.exp(-np.abs(x))  # at most 1: nothing overflows
+        return np.where(x >= 0, 1, e) / (1 + e)
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return y * (1 - y)
+
+
+class Softmax(_Activation):
+    """y_c = exp(x_c) / Σ_l exp(x_l) over axis 1. Relevance passes through to the logits."""
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The same: see `Layer.output_shape`."""
+        if len(input_shape) != 1:
+            raise ValueError(f"Softmax() takes inputs of shape (classes,), got {input_shape}")
+        return input_shape
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return SoftmaxStep(self)
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+        return e / e.sum(axis=1, keepdims=True)
+
+
+class Identity(_Activation):
+    """y = x."""
+
+    rearranges = True
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.ones_like(x)
