@@ -29,7 +29,9 @@ from dtdcore.gradients import (
     Taylor,
 )
 from dtdcore.layers import (
+    Add,
     Clip,
+    Concat,
     Dense,
     Flatten,
     Identity,
@@ -73,11 +75,13 @@ def __getattr__(name: str) -> ModuleType:
 __all__ = [
     "LRP",
     "ZB",
+    "Add",
     "AlphaBeta",
     "Audit",
     "AuditEntry",
     "Box",
     "Clip",
+    "Concat",
     "ConservationError",
     "DeepTaylor",
     "Dense",

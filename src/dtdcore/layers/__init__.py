@@ -5,10 +5,13 @@
 from dtdcore.layers.activations import Clip, Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from dtdcore.layers.base import Layer
 from dtdcore.layers.dense import Dense, NeuronPool
+from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.shaping import Flatten
 
 __all__ = [
+    "Add",
     "Clip",
+    "Concat",
     "Dense",
     "Flatten",
     "Identity",
