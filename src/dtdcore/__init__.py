@@ -29,15 +29,19 @@ from dtdcore.gradients import (
     Taylor,
 )
 from dtdcore.layers import (
+    ELU,
     Add,
     Clip,
     Concat,
     Dense,
     Flatten,
+    HardSigmoid,
+    HardSwish,
     Identity,
     Layer,
     LeakyReLU,
     NeuronPool,
+    PReLU,
     ReLU,
     Sigmoid,
     Softmax,
@@ -73,6 +77,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 __all__ = [
+    "ELU",
     "LRP",
     "ZB",
     "Add",
@@ -94,6 +99,8 @@ __all__ = [
     "Gamma",
     "GeneralizedGamma",
     "GradientTimesInput",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "IntegratedGradients",
     "Layer",
@@ -102,6 +109,7 @@ __all__ = [
     "Network",
     "NeuronPool",
     "NonNegative",
+    "PReLU",
     "ReLU",
     "Reals",
     "Rule",

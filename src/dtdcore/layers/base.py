@@ -219,6 +219,12 @@ class Layer:
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
+def check_channels(layer: Layer, numbers: np.ndarray, shape: Shape) -> None:
+    """Raise a ValueError unless inputs of `shape` have a channel for each number (or one serves)."""
+    if len(numbers) > 1 and (not shape or shape[0] != len(numbers)):
+        raise ValueError(f"{layer!r} takes inputs with {len(numbers)} channels, got {shape}")
+
+
 def _own(result: np.ndarray, arguments: list[np.ndarray]) -> np.ndarray:
     """`result`, copied if it shares memory with one of the arguments."""
     for argument in arguments:
