@@ -18,11 +18,14 @@ from dtdcore.layers.activations import (
 from dtdcore.layers.base import Layer
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
-from dtdcore.layers.shaping import Flatten
+from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
 
 __all__ = [
     "ELU",
     "Add",
+    "BatchNorm",
+    "ChannelAffine",
     "Clip",
     "Concat",
     "Dense",
@@ -32,10 +35,15 @@ __all__ = [
     "Identity",
     "Layer",
     "LeakyReLU",
+    "Multiply",
     "NeuronPool",
     "PReLU",
+    "Pad",
     "ReLU",
+    "Reshape",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Transpose",
+    "Upsample",
 ]
