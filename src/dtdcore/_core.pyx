@@ -793,3 +793,6 @@ def train_f64(
             shape, p, units, in2_f64(x), in2_f64(y), rows, steps, momentum, doubles_of(loss), &done)
     check(status)
     return done
+
+
+include "_core_conv.pxi"
