@@ -229,6 +229,28 @@ int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x,
 int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x,
                               const double *relevance, double *r, double *account);
 
+/* ---- images -------------------------------------------------------------------------------------------------- */
+
+/*
+ * A blocked image holds its channels in blocks of B = DTD_BLOCK_F32 or DTD_BLOCK_F64 (64 bytes, at every ISA level):
+ * (images, blocks, pixels, B) with blocks = ceil(channels / B); pixels are all spatial axes together. The lanes of the
+ * last block beyond the last channel are 0: every function that writes blocked images leaves them so, and takes it for
+ * granted in those it reads.
+ */
+enum { DTD_BLOCK_F32 = 16, DTD_BLOCK_F64 = 8 };
+
+/* blocked (images, blocks, pixels, B) = plain (images, channels, pixels); unused lanes 0. */
+int dtd_image_block_f32(size_t images, size_t channels, size_t pixels, const float *plain,
+                        float *blocked);
+int dtd_image_block_f64(size_t images, size_t channels, size_t pixels, const double *plain,
+                        double *blocked);
+
+/* plain (images, channels, pixels) = blocked (images, blocks, pixels, B). */
+int dtd_image_unblock_f32(size_t images, size_t channels, size_t pixels, const float *blocked,
+                          float *plain);
+int dtd_image_unblock_f64(size_t images, size_t channels, size_t pixels, const double *blocked,
+                          double *plain);
+
 /* ---- training of detection-pooling networks ---- */
 
 /* samples n: rows of the training data; units: layers of detection neurons and pools; batch: rows of one mini-batch. */

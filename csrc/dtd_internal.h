@@ -65,6 +65,9 @@ enum { DTD_DESCENT_ROWS = 4 };
 #define DTD_DESCENT_SCRATCH(batch, real_size)                                                      \
     (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
 
+/* Channels in a block of a blocked image. */
+#define DTD_BLOCK ((size_t)64 / sizeof(REAL))
+
 #define REAL float
 #define SUFFIX f32
 #include "jobs.h"

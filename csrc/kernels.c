@@ -35,6 +35,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_spread.h"
 #include "kernels_train.h"
 #include "kernels_conv.h"
+#include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
 
@@ -45,6 +46,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_spread.h"
 #include "kernels_train.h"
 #include "kernels_conv.h"
+#include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
 
