@@ -804,7 +804,7 @@ def train_f64(
     return done
 
 
-include "_core_conv.pxi"
+include "_conv.pxi"
 # ---- images ----------------------------------------------------------------------------------
 
 include "_image_f32.pxi"
