@@ -34,6 +34,8 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
+#include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
 
@@ -43,6 +45,8 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
+#include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
 

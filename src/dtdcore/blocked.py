@@ -1,22 +1,60 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Images with their channels in blocks of 64 bytes: the layout between steps of image layers."""
+"""Blocked images: the order of channels and pixels in which the core is fast.
+
+A plain image is (*lead, channels, *spatial). Blocked, it is (*lead, blocks, *spatial, B): the
+channels in blocks of B = 64 bytes / itemsize, so that one pixel of a block fills a cache line.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from dtdcore.arrays import kernels
+
+
+def block_size(dtype: np.dtype) -> int:
+    """B, the channels in a block: 16 of float32, 8 of float64."""
+    return 64 // np.dtype(dtype).itemsize
 
 
 class Blocked:
-    """An image whose channels lie in blocks, (*lead, blocks, *spatial, B), B = 64 bytes.
+    """An image, or a batch of them, in blocks of channels.
 
-    Lanes beyond the last channel are zero, always.
+    Parameters
+    ----------
+    array : array (*lead, blocks, *spatial, B)
+        C-contiguous. Lanes of the last block beyond the last channel hold 0.
+    channels : int
+        How many channels there are.
+    nonnegative : bool
+        True only if it is known that no number is below 0.
+    lead : int
+        Axes before the channels: 1 (n,) for values, 2 (n, k) for relevance and gradients.
     """
 
-    __slots__ = ("array", "channels", "nonnegative")
+    __slots__ = ("array", "channels", "lead", "nonnegative")
 
-    def __init__(self, array: np.ndarray, channels: int, nonnegative: bool = False) -> None:
-        self.array, self.channels, self.nonnegative = array, channels, nonnegative
+    def __init__(
+        self, array: np.ndarray, channels: int, nonnegative: bool = False, lead: int = 1
+    ) -> None:
+        self.array = array
+        self.channels = channels
+        self.nonnegative = nonnegative
+        self.lead = lead
+
+    @classmethod
+    def empty(
+        cls, shape: tuple[int, ...], dtype: np.dtype, nonnegative: bool = False, lead: int = 1
+    ) -> Blocked:
+        """Room for an image of the plain shape (*lead, channels, *spatial); nothing is written."""
+        size = block_size(dtype)
+        channels = shape[lead]
+        blocks = -(-channels // size)
+        array = np.empty((*shape[:lead], blocks, *shape[lead + 1 :], size), dtype)
+        return cls(array, channels, nonnegative, lead)
 
     @property
     def dtype(self) -> np.dtype:
@@ -24,33 +62,65 @@ class Blocked:
         return self.array.dtype
 
     @property
+    def spatial(self) -> tuple[int, ...]:
+        """The sizes of the spatial axes."""
+        return self.array.shape[self.lead + 1 : -1]
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """The plain shape, (*lead, channels, height, width)."""
-        *lead, _, height, width, _ = self.array.shape
-        return (*lead, self.channels, height, width)
+        """The plain shape (*lead, channels, *spatial)."""
+        return (*self.array.shape[: self.lead], self.channels, *self.spatial)
+
+    @property
+    def ndim(self) -> int:
+        """The axes of the plain shape."""
+        return self.array.ndim - 1
 
     def __len__(self) -> int:
-        return len(self.array)
+        return self.array.shape[0]
+
+    def flat(self) -> np.ndarray:
+        """The numbers as (images, blocks, pixels, B), all leading axes in one: a view."""
+        shape = self.array.shape
+        images, pixels = math.prod(shape[: self.lead]), math.prod(self.spatial)
+        return self.array.reshape(images, shape[self.lead], pixels, shape[-1])
+
+    def __repr__(self) -> str:
+        return f"Blocked({self.shape}, {self.dtype}, nonnegative={self.nonnegative})"
 
 
 def to_blocked(value: np.ndarray | Blocked, lead: int = 1) -> Blocked:
-    """A plain array (*lead, channels, *spatial) in blocks; a `Blocked` as it is."""
+    """An image (*lead, channels, *spatial) in blocks; a blocked one as it is.
+
+    Parameters
+    ----------
+    value : array or Blocked
+        float32 or float64, at least one spatial axis.
+    lead : int
+        Axes before the channels.
+
+    Raises
+    ------
+    ValueError
+        If the array has no spatial axis.
+    """
     if isinstance(value, Blocked):
         return value
-    block = 64 // value.dtype.itemsize
-    channels, spatial = value.shape[lead], value.shape[lead + 1 :]
-    blocks = -(-channels // block)
-    array = np.zeros((*value.shape[:lead], blocks * block, *spatial), value.dtype)
-    array[(slice(None),) * lead + (slice(0, channels),)] = value
-    array = array.reshape(*value.shape[:lead], blocks, block, *spatial)
-    return Blocked(np.ascontiguousarray(np.moveaxis(array, lead + 1, -1)), channels)
+    if value.ndim < lead + 2:
+        raise ValueError(f"value must have spatial axes to be blocked, got shape {value.shape}")
+    result = Blocked.empty(value.shape, value.dtype, lead=lead)
+    flat = result.flat()
+    plain = np.ascontiguousarray(value).reshape(flat.shape[0], result.channels, flat.shape[2])
+    kernels(value.dtype).image_block(plain, flat)
+    return result
 
 
 def to_plain(value: np.ndarray | Blocked) -> np.ndarray:
-    """A value as a plain array (*lead, channels, *spatial)."""
+    """The image as an array (*lead, channels, *spatial); an array as it is."""
     if not isinstance(value, Blocked):
         return value
-    moved = np.moveaxis(value.array, -1, -3)
-    *lead, blocks, block, height, width = moved.shape
-    whole = moved.reshape(*lead, blocks * block, height, width)
-    return np.ascontiguousarray(whole[..., : value.channels, :, :])
+    result = np.empty(value.shape, value.dtype)
+    flat = value.flat()
+    plain = result.reshape(flat.shape[0], value.channels, flat.shape[2])
+    kernels(value.dtype).image_unblock(flat, plain)
+    return result

@@ -276,5 +276,5 @@ def _meet(one: Value, other: Value) -> Value:
     """The sum of two signals, blocked if one of them is."""
     if type(one) is Blocked or type(other) is Blocked:
         one, other = to_blocked(one, 2), to_blocked(other, 2)
-        return Blocked(one.array + other.array, one.channels)
+        return Blocked(one.array + other.array, one.channels, lead=2)
     return one + other

@@ -40,7 +40,7 @@ class ActivationStep(Step):
         if type(x) is Blocked:
             slope = self.layer._slope(x.array, y.array)
             gradient = to_blocked(gradient, 2)
-            return Blocked(gradient.array * slope[:, None], gradient.channels)
+            return Blocked(gradient.array * slope[:, None], gradient.channels, lead=2)
         return to_plain(gradient) * self.layer._slope(x, y)[:, None]
 
 

@@ -56,7 +56,7 @@ class AddStep(Step):
         a = None if y is None else _array(y)
         results = redistribute(self.rule, a, terms, _array(relevance), account)
         if blocked:
-            return tuple(Blocked(result, relevance.channels) for result in results)
+            return tuple(Blocked(result, relevance.channels, lead=2) for result in results)
         return tuple(results)
 
     def gradient(self, saved: Any, gradient: Value) -> tuple[Value, ...]:
@@ -106,7 +106,7 @@ class ConcatStep(Step):
                 starts = np.cumsum(sizes[:-1]) // block
                 parts = np.split(signal.array, starts, axis=2)
                 return tuple(
-                    Blocked(np.ascontiguousarray(part), size)
+                    Blocked(np.ascontiguousarray(part), size, lead=2)
                     for part, size in zip(parts, sizes, strict=True)
                 )
         parts = np.split(to_plain(signal), np.cumsum(sizes[:-1]), axis=_after(self.axis, 2))
@@ -140,7 +140,7 @@ def _sum(values: Sequence[Value]) -> Value:
 
 def _scaled(value: Value, factor: float) -> Value:
     array = _array(value) * value.dtype.type(factor)
-    return Blocked(array, value.channels) if type(value) is Blocked else array
+    return Blocked(array, value.channels, lead=2) if type(value) is Blocked else array
 
 
 def _sums(value: Value) -> np.ndarray:
