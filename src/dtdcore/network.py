@@ -353,7 +353,10 @@ class Network:
             lines = [(*line, text) for line, text in zip(lines, texts, strict=True)]
         distinct = {id(layer): layer.parameters for layer in self.layers}
         table = format_table(lines, 2 if chain else 3)
-        return f"{table}\n{sum(distinct.values()):,} parameters"
+        text = f"{table}\n{sum(distinct.values()):,} parameters"
+        for name, holders in self.holders.items():
+            text += f"\n{name} is merged into {' and '.join(holders)}"
+        return text
 
     def __repr__(self) -> str:
         return f"Network([{', '.join(repr(layer) for layer in self.layers)}])"

@@ -89,10 +89,10 @@ class Plan:
             if source is None:
                 values[value] = step.forward(*_all(values, step, sources))
             else:
-                x = values[source]
-                if step.plain and type(x) is Blocked:
-                    x = to_plain(x)
-                values[value] = step.forward(x)
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
+                values[value] = step.forward(given)
             for end in ends:
                 values[end] = None
         output = to_plain(values[self.output])
@@ -116,13 +116,13 @@ class Plan:
             if source is None:
                 values[value], saved[value] = step.trace(*_all(values, step, sources))
             else:
-                x = values[source]
-                if step.plain and type(x) is Blocked:
-                    x = to_plain(x)
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
                 if saves:
-                    values[value], saved[value] = step.trace(x)
+                    values[value], saved[value] = step.trace(given)
                 else:
-                    values[value] = step.forward(x)
+                    values[value] = step.forward(given)
             for end in ends:
                 values[end] = None
         output = to_plain(values[self.output])
