@@ -247,7 +247,7 @@ class Network:
         `domain` is a `Domain`, or a dict of them by input. Of several inputs x and the result are
         dicts, one dtype for all.
         """
-        if len(self.inputs) > 1 or isinstance(x, Mapping):
+        if len(self.inputs) > 1 or (type(x) is not np.ndarray and isinstance(x, Mapping)):
             xs = self._check_several(x, domain)
             return xs if len(xs) > 1 else xs[self.inputs[0]]
         x = as_batch(x, self._input_shapes[0], default=self.dtype, finite=domain is None)
