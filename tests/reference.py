@@ -536,6 +536,92 @@ def deep_taylor_shares(layers, domain):
     return [first] + [z_plus] * (dense_layers - 1)
 
 
+# ---------------------------------------------------------------------------- graphs
+
+
+def graph_values(nodes, inputs):
+    """All values of a graph: its inputs, each (n, i), then the output of every node.
+
+    nodes: (kind, sources, *arguments), sources the numbers of values; "Add", "Concat" (features),
+    "Affine" with scale and shift, or a kind of ``network_activations``.
+    """
+    values = _f64(*inputs)
+    for kind, sources, *arguments in nodes:
+        xs = [values[source] for source in sources]
+        if kind == "Add":
+            values.append(sum(xs))
+        elif kind == "Concat":
+            values.append(np.concatenate(xs, axis=1))
+        elif kind == "Affine":
+            values.append(affine(xs[0], *arguments))
+        else:
+            values.append(network_activations([(kind, *arguments)], xs[0])[-1])
+    return values
+
+
+def _back(nodes, inputs, start, output, send):
+    """Signals at all values; send(number, kind, xs, arguments, signal) gives those of a node's
+    sources."""
+    values = graph_values(nodes, inputs)
+    m = len(inputs)
+    (start,) = _f64(start)
+    signals = [np.zeros((*start.shape[:2], value.shape[1])) for value in values]
+    signals[output] = start
+    for number in range(len(nodes) - 1, -1, -1):
+        kind, sources, *arguments = nodes[number]
+        xs = [values[source] for source in sources]
+        parts = send(number, kind, xs, arguments, signals[m + number])
+        for source, part in zip(sources, parts, strict=True):
+            signals[source] = signals[source] + part
+    return signals
+
+
+def graph_gradient(nodes, inputs, g, output):
+    """Gradients of sum g . value[output] with respect to all values."""
+
+    def send(number, kind, xs, arguments, g):
+        if kind == "Add":
+            return [g] * len(xs)
+        if kind == "Concat":
+            return np.split(g, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            return [g * np.asarray(arguments[0], np.float64)]
+        return [network_gradient([(kind, *arguments)], xs[0], g)]
+
+    return _back(nodes, inputs, g, output, send)
+
+
+def graph_redistribute(nodes, inputs, relevance, output, rules):
+    """Relevance of all values, and a Redistribution for each node that keeps an account.
+
+    rules: for each node None, or (shares, epsilon) for Dense, Add and Affine.
+    """
+    entries = {}
+
+    def send(number, kind, xs, arguments, relevance):
+        if kind == "Add":
+            shares, epsilon = rules[number]
+            entries[number], parts = add_redistribute(xs, relevance, shares, epsilon)
+            return parts
+        if kind == "Concat":
+            return np.split(relevance, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            shares, epsilon = rules[number]
+            step = affine_redistribute(xs[0], *arguments, relevance, shares, epsilon)
+        elif kind == "Dense":
+            shares, epsilon = rules[number]
+            step = redistribute(shares(xs[0], *arguments), relevance, epsilon)
+        elif kind == "NeuronPool":
+            size = xs[0].shape[-1] if arguments[0] is None else arguments[0]
+            step = pool_redistribute(xs[0], size, relevance)
+        else:
+            return [relevance]
+        entries[number] = step
+        return [step.relevance]
+
+    return _back(nodes, inputs, relevance, output, send), entries
+
+
 # ---------------------------------------------------------------------------- the stated bounds
 
 FLOAT32_CONSTANT = 1.0
