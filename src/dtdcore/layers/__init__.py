@@ -16,6 +16,7 @@ from dtdcore.layers.activations import (
     Tanh,
 )
 from dtdcore.layers.base import Layer
+from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.shaping import Flatten
@@ -25,6 +26,8 @@ __all__ = [
     "Add",
     "Clip",
     "Concat",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Flatten",
     "HardSigmoid",

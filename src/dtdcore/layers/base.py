@@ -220,7 +220,7 @@ class Layer:
 
 
 def check_channels(layer: Layer, numbers: np.ndarray, shape: Shape) -> None:
-    """Raise a ValueError unless inputs of `shape` have a channel for each number (or one serves)."""
+    """Raise a ValueError unless inputs of `shape` have a channel for each number, or one serves."""
     if len(numbers) > 1 and (not shape or shape[0] != len(numbers)):
         raise ValueError(f"{layer!r} takes inputs with {len(numbers)} channels, got {shape}")
 
