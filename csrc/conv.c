@@ -35,6 +35,7 @@ typedef struct {
     size_t low[3], size[3]; /* zeros in front, pixels of a plane */
     size_t span;            /* most input blocks that a block of results sees */
     int depthwise, direct;
+    size_t narrow; /* 1, 3 or 4: the kernel for few result channels, of so many; else 0 */
     void *memory;
 } conv_layout;
 
@@ -109,6 +110,9 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     layout->to_blocks = dtd_ceil_div(layout->to, layout->block);
     layout->depthwise =
         shape->groups == shape->inputs && shape->groups == shape->outputs && shape->groups > 1;
+    if (layout->groups == 1 && layout->to <= 4 && layout->from >= layout->block) {
+        layout->narrow = layout->to == 2 ? 3 : layout->to;
+    }
     size_t all_phases = 1;
     for (int axis = 0; axis < 3; axis++) {
         layout->source[axis] = transposed ? shape->out[axis] : shape->in[axis];
@@ -209,7 +213,8 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
 
 /* Numbers of the packed weights of one output block. */
 static size_t packed_block(const conv_layout *layout, size_t taps) {
-    return taps * layout->block * (layout->depthwise ? 1 : layout->span * layout->block);
+    const size_t rows = layout->narrow ? layout->narrow : layout->block;
+    return taps * layout->block * (layout->depthwise ? 1 : layout->span * rows);
 }
 
 int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,

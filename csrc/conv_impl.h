@@ -42,8 +42,11 @@ int NAME(dtd_conv_pack)(const dtd_conv_shape *shape, int transposed, const REAL 
                     const size_t natural =
                         transposed ? (other * per_group + channel % per_group) * taps + t
                                    : (channel * per_group + k) * taps + t;
-                    rows[((place / block * class->taps + tap) * block + place % block) * block +
-                         lane] = w[natural];
+                    const size_t input = place / block * class->taps + tap;
+                    const size_t at = layout.narrow
+                                          ? (input * layout.narrow + lane) * block + place % block
+                                          : (input * block + place % block) * block + lane;
+                    rows[at] = w[natural];
                 }
             }
         }
@@ -154,7 +157,10 @@ static void NAME(row_task)(void *context, size_t task, int worker) {
     const size_t rows = class->count[0] * class->count[1] * pieces;
     const size_t begin = part * call->rows_of_task, end = dtd_min(rows, begin + call->rows_of_task);
 
+    void (*const run)(const NAME(dtd_conv_job) *) =
+        layout->narrow ? call->kernels->NAME(narrow_row) : call->kernels->NAME(conv_row);
     NAME(dtd_conv_job) job = call->job;
+    job.narrow = layout->narrow;
     job.taps = class->taps;
     job.offsets = call->offsets + class->first_tap;
     job.w_output = weights;
@@ -199,7 +205,7 @@ static void NAME(row_task)(void *context, size_t task, int worker) {
             job.y = y ? y + first * job.x_block + at * block : NULL;
             job.pixels = dtd_min(CONV_PIECE, class->count[2] - v);
             job.place = m * job.out_block + place * block;
-            call->kernels->NAME(conv_row)(&job);
+            run(&job);
         }
     }
 }

@@ -35,6 +35,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_spread.h"
 #include "kernels_train.h"
 #include "kernels_conv.h"
+#include "kernels_narrow.h"
 #include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
@@ -46,6 +47,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_spread.h"
 #include "kernels_train.h"
 #include "kernels_conv.h"
+#include "kernels_narrow.h"
 #include "kernels_image.h"
 #undef REAL
 #undef SUFFIX
