@@ -89,10 +89,10 @@ class Plan:
             if source is None:
                 values[value] = step.forward(*_all(values, step, sources))
             else:
-                x = values[source]
-                if step.plain and type(x) is Blocked:
-                    x = to_plain(x)
-                values[value] = step.forward(x)
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
+                values[value] = step.forward(given)
             for end in ends:
                 values[end] = None
         output = to_plain(values[self.output])
@@ -110,19 +110,19 @@ class Plan:
             again by a later layer, loses its relevance, which the audit shows.)
         """
         values = self._start(x)
-        shapes = [array.shape for array in values[: len(self.inputs)]]
+        shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
         saved = [None] * self.values
         for value, step, source, sources, saves, ends in self.work:
             if source is None:
                 values[value], saved[value] = step.trace(*_all(values, step, sources))
             else:
-                x = values[source]
-                if step.plain and type(x) is Blocked:
-                    x = to_plain(x)
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
                 if saves:
-                    values[value], saved[value] = step.trace(x)
+                    values[value], saved[value] = step.trace(given)
                 else:
-                    values[value] = step.forward(x)
+                    values[value] = step.forward(given)
             for end in ends:
                 values[end] = None
         output = to_plain(values[self.output])
@@ -152,6 +152,7 @@ class Trace:
     plan: Plan
     output: np.ndarray
     saved: list[Any]
+    #: Those of several inputs.
     shapes: list[tuple[int, ...]]
 
     def redistribute(self, relevance: np.ndarray) -> tuple[Any, Audit]:
@@ -168,7 +169,7 @@ class Trace:
         n, k = relevance.shape[:2]
         places = len(plan.audited)
         book = np.zeros((5, places, n, k))
-        accounts, passed = book[:4].reshape(places, n, k, 4), book[4]
+        accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = relevance
         for value, step, source, sources, place in plan.back:
@@ -180,29 +181,16 @@ class Trace:
                 signal = step.redistribute(kept, signal, None)
             else:
                 signal = step.redistribute(kept, signal, accounts[place])
-                self._pass_on((signal,) if source is not None else signal, passed[place])
+                _add_up(plan.core, (signal,) if source is not None else signal, passed[place])
             if source is None:
                 _arrive(arriving, sources, signal)
             else:
                 already = arriving[source]
                 arriving[source] = signal if already is None else _meet(already, signal)
-        audit = Audit(plan.audited, plan.rules, accounts, passed)
+        audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
         return self._arrived(arriving, n, k), audit
-
-    def _pass_on(self, parts: Sequence[Value], passed: np.ndarray) -> None:
-        """Σ_i R_i of each sample and target, (n, k)."""
-        sums, core = passed.reshape(-1), self.plan.core
-        for number, part in enumerate(parts):
-            array = _numbers(part)
-            matrix = array.reshape(len(sums), math.prod(array.shape[2:]))
-            if number == 0:
-                core.row_sums(matrix, sums)
-            else:
-                more = np.empty_like(sums)
-                core.row_sums(matrix, more)
-                sums += more
 
     def gradient(self, gradient: np.ndarray) -> Any:
         """Gradient with respect to the input (n, k, *shape) from that of the output.
@@ -232,14 +220,14 @@ class Trace:
 
     def _arrived(self, arriving: list[Any], n: int, k: int) -> Any:
         """What arrived at the inputs; 0 at those that do not lead to the output."""
-        if len(self.shapes) == 1 and arriving[0] is not None:
+        names = self.plan.inputs
+        if len(names) == 1:  # every value comes from it
             return to_plain(arriving[0])
         results = [
             np.zeros((n, k, *shape[1:]), self.plan.dtype) if signal is None else to_plain(signal)
             for signal, shape in zip(arriving, self.shapes, strict=False)
         ]
-        names = self.plan.inputs
-        return results[0] if len(names) == 1 else dict(zip(names, results, strict=True))
+        return dict(zip(names, results, strict=True))
 
 
 def _last_uses(network: Network, output: int) -> dict[int, int]:
@@ -251,6 +239,18 @@ def _last_uses(network: Network, output: int) -> dict[int, int]:
             for source in network.nodes[value - m].sources:
                 uses.setdefault(source, value)
     return uses
+
+
+def _add_up(core: Any, parts: Sequence[Value], sums: np.ndarray) -> None:
+    """Σ_i R_i over all inputs of a layer, for each sample and target: (n * k,)."""
+    total = sums
+    for part in parts:
+        array = part.array if type(part) is Blocked else part
+        core.row_sums(array.reshape(len(sums), math.prod(array.shape[2:])), total)
+        if total is not sums:
+            sums += total
+        elif len(parts) > 1:
+            total = np.empty_like(sums)
 
 
 def _numbers(value: Value) -> np.ndarray:

@@ -19,11 +19,14 @@ from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
-from dtdcore.layers.shaping import Flatten
+from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
 
 __all__ = [
     "ELU",
     "Add",
+    "BatchNorm",
+    "ChannelAffine",
     "Clip",
     "Concat",
     "Conv",
@@ -35,10 +38,15 @@ __all__ = [
     "Identity",
     "Layer",
     "LeakyReLU",
+    "Multiply",
     "NeuronPool",
     "PReLU",
+    "Pad",
     "ReLU",
+    "Reshape",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Transpose",
+    "Upsample",
 ]

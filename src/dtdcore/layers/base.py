@@ -84,6 +84,21 @@ class Layer:
         (shape,) = input_shapes
         return shape
 
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer for scale_j · y_j + shift_j in output channel j; None where there is none.
+
+        `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        """
+        return None
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer that takes x where this one takes scale_i · x_i + shift_i in input channel i.
+
+        None where there is none: the layer is not linear, or pads with zeros that the shift would
+        change. `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        """
+        return None
+
     def step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         """The layer made ready for a rule (None: forward and gradient only); made once, kept."""
         key = (rule, dtype)
@@ -220,7 +235,7 @@ class Layer:
 
 
 def check_channels(layer: Layer, numbers: np.ndarray, shape: Shape) -> None:
-    """Raise a ValueError unless inputs of `shape` have a channel for each number, or one serves."""
+    """Raise a ValueError unless inputs of `shape` have a channel for each number, if several."""
     if len(numbers) > 1 and (not shape or shape[0] != len(numbers)):
         raise ValueError(f"{layer!r} takes inputs with {len(numbers)} channels, got {shape}")
 

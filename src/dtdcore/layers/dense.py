@@ -74,6 +74,25 @@ class Dense(Layer):
         """`weight` and, where there is one, `bias`."""
         return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
 
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Dense:
+        """w_ij s_j and b_j s_j + t_j: see `Layer.scaled_outputs`."""
+        bias = np.zeros(self.outputs) if self.bias is None else self.bias.astype(np.float64)
+        bias = bias * scale + shift
+        return self._like(self.weight.astype(np.float64) * scale, bias)
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Dense:
+        """s_i w_ij and b_j + Σ_i t_i w_ij: see `Layer.scaled_inputs`."""
+        weight = self.weight.astype(np.float64)
+        bias = np.zeros(self.outputs) if self.bias is None else self.bias.astype(np.float64)
+        added = np.broadcast_to(shift, (self.inputs,)).astype(np.float64) @ weight
+        return self._like(weight * scale.astype(np.float64)[:, None], bias + added)
+
+    def _like(self, weight: np.ndarray, bias: np.ndarray) -> Dense:
+        """A layer of this one's dtype; without a bias if this one has none and it is 0."""
+        none = self.bias is None and not np.any(bias)
+        weight = cast(weight, self.dtype, "weight")
+        return Dense(weight, None if none else cast(bias, self.dtype, "bias"))
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """(outputs,): see `Layer.output_shape`."""
         if input_shape != (self.inputs,):

@@ -37,9 +37,9 @@ def weighted(x: np.ndarray, positive: float, negative: float) -> np.ndarray:
         above *= dtype(positive)
     if below is not None and negative != 1:
         below *= dtype(negative)
-    if above is None or below is None:
-        return np.zeros_like(x) if above is below else below if above is None else above
-    return above + below
+    if above is None:
+        return below
+    return above if below is None else above + below
 
 
 def p_of(term: Term, x: np.ndarray, nonnegative: bool = False) -> np.ndarray:
