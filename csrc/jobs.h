@@ -43,3 +43,21 @@ typedef struct {
     REAL *w, *b, *w_velocity, *b_velocity;
     void *scratch;
 } NAME(dtd_descent_job);
+
+/*
+ * Relevance or gradient g of the windows of one block of one image, spread over its pixels: r (+)= sum of the shares.
+ * x and r have in pixels, g has out, of DTD_BLOCK lanes. s above limit counts as infinite. totals has
+ * DTD_ACCOUNT_ENTRIES sums, which are written; gradients leave them alone.
+ */
+typedef struct {
+    dtd_window_spread mode;
+    dtd_pool_kind kind;
+    const dtd_window *window;
+    double p;
+    int absolute, accumulate;
+    NAME(dtd_factor) factor;
+    REAL epsilon, limit;
+    const REAL *x, *g;
+    REAL *r;
+    double *totals;
+} NAME(dtd_window_job);
