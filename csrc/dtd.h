@@ -103,6 +103,71 @@ int dtd_dense_weight_gradient_f32(dtd_dense_shape shape, const float *x, const f
 int dtd_dense_weight_gradient_f64(dtd_dense_shape shape, const double *x, const double *g,
                                   int accumulate, double *gw, double *gb);
 
+/* ---- convolutions -------------------------------------------------------------------------------------------- */
+
+/*
+ * Images stand in blocks of B = DTD_BLOCK_BYTES / sizeof(number) channels: (images, blocks, depth, height, width, B),
+ * where the numbers beyond the last channel are 0, here and in every result.
+ */
+enum { DTD_BLOCK_BYTES = 64 };
+
+/*
+ * A convolution of inputs to outputs channels, v counting the pixels of its result:
+ *     a_j(v) = sum_i sum_t w_jit x_i(v stride + t dilation - before) + b_j
+ * where x is 0 outside of its image and i runs over the channels of j's group. Axes: depth, height, width; for fewer
+ * axes the first sizes are 1. With transposed not 0 the functions below compute the transposed sum instead,
+ *     a_i(u) = sum_j sum_t w_jit x_j(v) + b_i,  u = v stride + t dilation - before,
+ * from an image with outputs channels and out pixels to one with inputs channels and in pixels: the gradient of the
+ * convolution, and the forward pass of a transposed convolution.
+ */
+typedef struct {
+    size_t samples,
+        targets; /* relevance has samples * targets images; image r belongs to sample r / targets */
+    size_t inputs, outputs, groups; /* channels */
+    size_t in[3], out[3];           /* pixels */
+    size_t kernel[3], stride[3], dilation[3];
+    size_t before[3]; /* how far the first tap lies before the first pixel */
+} dtd_conv_shape;
+
+/* *count = numbers of the packed weights for one direction. */
+int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,
+                         size_t *count);
+
+/* w (outputs, inputs / groups, kernel) in the order in which the sums of one direction read it. */
+int dtd_conv_pack_f32(const dtd_conv_shape *shape, int transposed, const float *w, float *packed);
+int dtd_conv_pack_f64(const dtd_conv_shape *shape, int transposed, const double *w, double *packed);
+
+/* a = the sum, + b unless NULL (one number per channel of the result), clamped at 0 when relu is not 0. x and a:
+ * samples * targets images. w as packed for this direction. */
+int dtd_conv_forward_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                         const float *w, const float *b, int relu, float *a);
+int dtd_conv_forward_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                         const double *w, const double *b, int relu, double *a);
+
+/* a = the sum with w^2 for w. */
+int dtd_conv_square_f32(const dtd_conv_shape *shape, int transposed, const float *x, const float *w,
+                        float *a);
+int dtd_conv_square_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                        const double *w, double *a);
+
+/* a as in the forward pass (or NULL) and z = the sum of p w+ + n w-, where p and n are 0 outside of the image. term->low
+ * and ->high have the shape of one image. nonnegative: the caller knows that no x is below 0. targets is 1. */
+int dtd_conv_forward_z_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                           const float *w, const float *b, int relu, const dtd_term_f32 *term,
+                           int nonnegative, float *a, float *z);
+int dtd_conv_forward_z_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                           const double *w, const double *b, int relu, const dtd_term_f64 *term,
+                           int nonnegative, double *a, double *z);
+
+/* r (+)= p times the sum of w+ s, + n times the sum of w- s. transposed tells the direction of this sum: 1 for a
+ * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. */
+int dtd_conv_redistribute_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                              const float *w, const dtd_term_f32 *term, int nonnegative,
+                              const float *s, int accumulate, float *r);
+int dtd_conv_redistribute_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                              const double *w, const dtd_term_f64 *term, int nonnegative,
+                              const double *s, int accumulate, double *r);
+
 /* ---- elementwise --------------------------------------------------------------------------------------------- */
 
 /* What happened to the relevance of one row: an account has these four entries, in this order. */

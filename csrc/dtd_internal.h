@@ -46,6 +46,20 @@ enum { DTD_SPREAD_SAMPLES = 128 };
     ((size_t)DTD_SPREAD_BLOCK * ((samples) + 16) * ((real_size) + sizeof(size_t)) +                \
      ((samples) + 16) * sizeof(size_t))
 
+/* What a convolution sums; y is a second input. */
+typedef enum {
+    DTD_CONV_PLAIN,    /* x w */
+    DTD_CONV_POSITIVE, /* x w+ */
+    DTD_CONV_SQUARE,   /* x w^2 */
+    DTD_CONV_SIGNED,   /* x w+ + y w- */
+    DTD_CONV_SHARED,   /* x w, and x w+ */
+    DTD_CONV_SPLIT,    /* x w+, and x w- */
+    DTD_CONV_MODES
+} dtd_conv_mode;
+
+/* Pixels beyond a row that a convolution may read. */
+enum { DTD_CONV_BEYOND = 14 };
+
 /* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
 enum { DTD_DESCENT_ROWS = 4 };
 #define DTD_DESCENT_SCRATCH(batch, real_size)                                                      \

@@ -39,6 +39,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
 #include "kernels_image.h"
 #include "kernels_pool.h"
 #undef REAL
@@ -54,6 +55,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
 #include "kernels_image.h"
 #include "kernels_pool.h"
 #undef REAL

@@ -795,6 +795,8 @@ def train_f64(
     return done
 
 
+include "_conv.pxi"
+
 # ---- images: blocked, and windows over them ----------------------------------------------------
 
 include "_image.pxi"

@@ -16,7 +16,7 @@ import numpy as np
 from dtdcore.arrays import as_signal, check_number, own
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.explanation import Explanation, default_tolerance
-from dtdcore.network import Network
+from dtdcore.network import Network, dtype_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import TrainingFree
 from dtdcore.rules import ZB, Epsilon, Rule, WSquare, ZPlus
@@ -82,13 +82,14 @@ class Redistribution(Explainer):
             tolerance = check_number(tolerance, "tolerance", 0)
         self.strict, self.tolerance = bool(strict), tolerance
         self._method = repr(self)
-        self._plans: dict[np.dtype, Plan] = {}
+        self._plans: dict[tuple[np.dtype, str | None], Plan] = {}
         self._plan(network.dtype)  # packs now, and finds rules that do not fit before any call
 
-    def _plan(self, dtype: np.dtype) -> Plan:
-        plan = self._plans.get(dtype)
+    def _plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
+        plan = self._plans.get((dtype, node))
         if plan is None:
-            plan = self._plans[dtype] = self.network.plan(self.rules, dtype)
+            output = None if node is None else self.network.value(node)
+            plan = self._plans[dtype, node] = self.network.plan(self.rules, dtype, output)
         return plan
 
     def summary(self) -> str:
@@ -105,18 +106,22 @@ class Redistribution(Explainer):
         target: Any = None,
         *,
         relevance: Any = None,
+        node: str | None = None,
         strict: bool | None = None,
     ) -> Explanation:
         """Explain a batch.
 
         Parameters
         ----------
-        x : array (n, *input shape)
+        x : array (n, *input shape), or dict of arrays by input
         target : None, int, (n,) ints or (n, k) ints
             The output to explain: None is the only one, or the largest of each sample. k targets
             share one forward pass, and the result has an axis k.
         relevance : array (n, *output shape) or (n, k, *output shape), optional
             The starting relevance, in place of that of a target.
+        node : str, optional
+            The layer at whose outputs relevance starts, to explain hidden neurons: targets (and
+            the explanation's `output`) are then among its outputs. The network's by default.
         strict : bool, optional
             Overrides the explainer's own `strict`.
 
@@ -138,8 +143,9 @@ class Redistribution(Explainer):
         if relevance is not None:
             if target is not None:
                 raise ValueError("give either target or relevance, not both")
-            given, single = self._given(relevance, x)
-        trace = self._plan(x.dtype).trace(x)
+            given, single = self._given(relevance, x, node)
+        dtype = dtype_of(x)
+        trace = self._plan(dtype, node).trace(x)
         output = trace.output
         if given is None:
             targets, single = choose_targets(output, target)
@@ -149,18 +155,27 @@ class Redistribution(Explainer):
             targets, start = None, given
             explained = given.sum(axis=tuple(range(2, given.ndim)))
         result, audit = trace.redistribute(start)
-        result = own(result, start)
         if self.strict if strict is None else strict:
-            tolerance = default_tolerance(x.dtype) if self.tolerance is None else self.tolerance
+            tolerance = default_tolerance(dtype) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
-            result, explained, audit = result[:, 0], explained[:, 0], audit.select(0)
+            explained, audit = explained[:, 0], audit.select(0)
             targets = None if targets is None else targets[:, 0]
-        return Explanation(self._method, x.copy(), output, targets, explained, result, audit)
+        if isinstance(result, dict):
+            result = {name: own(part, start) for name, part in result.items()}
+            result = {name: part[:, 0] for name, part in result.items()} if single else result
+            x = {name: part.copy() for name, part in x.items()}
+        else:
+            result, x = own(result, start), x.copy()
+            result = result[:, 0] if single else result
+        return Explanation(self._method, x, output, targets, explained, result, audit)
 
-    def _given(self, relevance: Any, x: np.ndarray) -> tuple[np.ndarray, bool]:
-        shape = self.network.shapes(x.shape[1:])[-1]
-        return as_signal(relevance, "relevance", len(x), shape, x.dtype)
+    def _given(self, relevance: Any, x: Any, node: str | None) -> tuple[np.ndarray, bool]:
+        network = self.network
+        value = network.output if node is None else network.value(node)
+        shape = network.shapes_of(x)[value]
+        n = len(next(iter(x.values())) if isinstance(x, dict) else x)
+        return as_signal(relevance, "relevance", n, shape, dtype_of(x))
 
 
 class DeepTaylor(Redistribution):
@@ -230,14 +245,14 @@ def _domain_rules(network: Network, domain: Domain) -> list[Rule | None]:
             first = ZPlus()
         case _:
             first = WSquare()
-    untouched = {0}  # values that still are the network's input, only rearranged
+    m = len(network.inputs)
+    untouched = set(range(m))  # values that still are the network's input, only rearranged
     rules: list[Rule | None] = []
-    for number, node in enumerate(network.nodes):
-        if node.layer.rearranges and node.source in untouched:
-            untouched.add(number + 1)
-        rules.append(
-            None if not node.layer.takes_rule else first if node.source in untouched else ZPlus()
-        )
+    for value, node in enumerate(network.nodes, m):
+        meets = untouched.issuperset(node.sources)
+        if node.layer.rearranges and meets:
+            untouched.add(value)
+        rules.append(None if not node.layer.takes_rule else first if meets else ZPlus())
     return rules
 
 

@@ -2,19 +2,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers: `forward(x)`, `redistribute(x, relevance, rule)` and `gradient(x, gradient)`."""
 
-from dtdcore.layers.activations import Clip, Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from dtdcore.layers.activations import (
+    ELU,
+    Clip,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from dtdcore.layers.base import Layer
+from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
+from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.shaping import Flatten
 
 __all__ = [
+    "ELU",
+    "Add",
     "Clip",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Flatten",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "Layer",
     "LeakyReLU",
     "NeuronPool",
+    "PReLU",
     "ReLU",
     "Sigmoid",
     "Softmax",

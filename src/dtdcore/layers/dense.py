@@ -12,7 +12,8 @@ from dtdcore.arrays import as_float, cast, check_count, check_finite, check_numb
 from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule, Z, ZPlus
 from dtdcore.steps.base import Step
-from dtdcore.steps.dense import DenseStep, FixedStep, NeuronPoolStep, TermsStep
+from dtdcore.steps.dense import DenseOperator, NeuronPoolStep
+from dtdcore.steps.linear import FixedStep, LinearStep, TermsStep
 
 
 class Dense(Layer):
@@ -85,12 +86,11 @@ class Dense(Layer):
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         if rule is None:
             bias = None if self.bias is None else cast(self.bias, dtype, "bias")
-            return DenseStep(cast(self._rows, dtype, "weight"), bias)
+            return LinearStep(DenseOperator(cast(self._rows, dtype, "weight"), bias))
         if not isinstance(rule, Rule):
             raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
-        plain = self.step(None, dtype)  # its weights, converted once, serve all rules
-        weight, bias = plain.weight, plain.bias
-        return TermsStep(weight, bias, rule) if rule.terms() else FixedStep(weight, bias, rule)
+        operator = self.step(None, dtype).operator  # its weights, converted once, serve all rules
+        return TermsStep(operator, rule) if rule.terms() else FixedStep(operator, rule)
 
     def __repr__(self) -> str:
         bias = "" if self.bias is None else ", bias"
