@@ -45,6 +45,24 @@ typedef struct {
 } NAME(dtd_descent_job);
 
 /*
+ * Relevance or gradient g of the windows of one block of one image, spread over its pixels: r (+)= sum of the shares.
+ * x and r have in pixels, g has out, of DTD_BLOCK lanes. s above limit counts as infinite. totals has
+ * DTD_ACCOUNT_ENTRIES sums, which are written; gradients leave them alone.
+ */
+typedef struct {
+    dtd_window_spread mode;
+    dtd_pool_kind kind;
+    const dtd_window *window;
+    double p;
+    int absolute, accumulate;
+    NAME(dtd_factor) factor;
+    REAL epsilon, limit;
+    const REAL *x, *g;
+    REAL *r;
+    double *totals;
+} NAME(dtd_window_job);
+
+/*
  * One row of pixels of a convolution, for outputs blocks of output channels, all sums over blocks input blocks (channels
  * in the last: last) and taps. x, and y in the mode DTD_CONV_SIGNED: the row's first pixel in the first block; a tap lies
  * offsets[tap] elements further, the next pixel B, the next block x_block. w: for each output block (w_output apart)
