@@ -251,6 +251,75 @@ int dtd_image_unblock_f32(size_t images, size_t channels, size_t pixels, const f
 int dtd_image_unblock_f64(size_t images, size_t channels, size_t pixels, const double *blocked,
                           double *plain);
 
+/*
+ * Windows over the pixels of blocked images: samples n, targets k, and for each axis (depth, height, width; an axis
+ * that is not there has 1 of everything and no padding) the pixels in, the windows out, and size, stride, dilation,
+ * padding before and after. Window o begins at pixel o stride - before and has the pixels at 0, dilation, ...,
+ * (size - 1) dilation from there. What lies outside the image is skipped; a window with no pixel inside gives 0.
+ */
+typedef struct {
+    size_t samples, targets, channels;
+    size_t in[3], out[3], size[3], stride[3], dilation[3], before[3], after[3];
+} dtd_window;
+
+/* What a window makes of its pixels. */
+typedef enum {
+    DTD_POOL_MAX,            /* y = max x */
+    DTD_POOL_SUM,            /* y = sum x */
+    DTD_POOL_AVERAGE,        /* y = sum x / number of pixels inside the image */
+    DTD_POOL_AVERAGE_PADDED, /* y = sum x / number of pixels inside the image and its padding */
+    DTD_POOL_NORM, /* y = (sum |x|^p)^(1/p), p >= 1 or INFINITY; computed in double precision */
+    DTD_POOL_KINDS
+} dtd_pool_kind;
+
+/* y as above.  x (n, blocks, in, B), y (n, blocks, out, B); p is used by norms only. */
+int dtd_window_pool_f32(dtd_window window, dtd_pool_kind kind, double p, const float *x, float *y);
+int dtd_window_pool_f64(dtd_window window, dtd_pool_kind kind, double p, const double *x,
+                        double *y);
+
+/*
+ * gx = dy/dx g. Maxima: the first largest x takes all of g; norms: sign(x) (|x| / y)^(p-1) g, 0 where y = 0, and with
+ * p = INFINITY sign(x) g to the first largest |x|.  x as above, g (n k, blocks, out, B), gx (n k, blocks, in, B).
+ */
+int dtd_window_pool_gradient_f32(dtd_window window, dtd_pool_kind kind, double p, const float *x,
+                                 const float *g, float *gx);
+int dtd_window_pool_gradient_f64(dtd_window window, dtd_pool_kind kind, double p, const double *x,
+                                 const double *g, double *gx);
+
+/*
+ * All of R to the first largest x of the window, or with absolute not 0 to the first largest |x|. Where that is 0
+ * R is lost.  relevance (n k, blocks, out, B), r (n k, blocks, in, B), account (n k, 4), added to.
+ */
+int dtd_window_winner_f32(dtd_window window, int absolute, const float *x, const float *relevance,
+                          float *r, double *account);
+int dtd_window_winner_f64(dtd_window window, int absolute, const double *x, const double *relevance,
+                          double *r, double *account);
+
+/* The factors of a linear layer without negative weights: p_i = positive max(0, x_i) + negative min(0, x_i) - low_i;
+ * low (blocks, pixels, B), or NULL, which means the number lowest for all. */
+typedef struct {
+    float positive, negative, lowest;
+    const float *low;
+} dtd_factor_f32;
+
+typedef struct {
+    double positive, negative, lowest;
+    const double *low;
+} dtd_factor_f64;
+
+/*
+ * r_i = sum_j p_i w_j s_j, added to r when accumulate is not 0, with z_j = w_j sum_i p_i over the window of j and
+ * s_j = R_j / (z_j + epsilon sign z_j) under the conditions of dtd_quotient_f32. The weight w_j is that of the kind: 1
+ * for sums, 1 / number of pixels for averages; other kinds are errors.
+ * x (n, blocks, in, B), relevance (n k, blocks, out, B), r (n k, blocks, in, B), account (n k, 4), added to.
+ */
+int dtd_window_redistribute_f32(dtd_window window, dtd_pool_kind kind, const dtd_factor_f32 *factor,
+                                float epsilon, const float *x, const float *relevance,
+                                int accumulate, float *r, double *account);
+int dtd_window_redistribute_f64(dtd_window window, dtd_pool_kind kind, const dtd_factor_f64 *factor,
+                                double epsilon, const double *x, const double *relevance,
+                                int accumulate, double *r, double *account);
+
 /* ---- training of detection-pooling networks ---- */
 
 /* samples n: rows of the training data; units: layers of detection neurons and pools; batch: rows of one mini-batch. */

@@ -65,6 +65,15 @@ enum { DTD_DESCENT_ROWS = 4 };
 #define DTD_DESCENT_SCRATCH(batch, real_size)                                                      \
     (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
 
+/* How a window gives back what it got. */
+typedef enum {
+    DTD_WINDOW_SHARES,          /* in proportion to the factors p_i */
+    DTD_WINDOW_WINNER,          /* all to the first largest */
+    DTD_WINDOW_WINNER_GRADIENT, /* the same for a gradient: nothing is lost */
+    DTD_WINDOW_GRADIENT,        /* sums and averages: the weight */
+    DTD_WINDOW_NORM_GRADIENT
+} dtd_window_spread;
+
 /* Channels in a block of a blocked image. */
 #define DTD_BLOCK ((size_t)64 / sizeof(REAL))
 

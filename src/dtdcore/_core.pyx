@@ -143,15 +143,6 @@ cdef inline int shape3(
     return want(name, (have0, have1, have2), (size0, size1, size2))
 
 
-cdef inline int shape4(
-    str name, Py_ssize_t have0, Py_ssize_t have1, Py_ssize_t have2, Py_ssize_t have3,
-    Py_ssize_t size0, Py_ssize_t size1, Py_ssize_t size2, Py_ssize_t size3,
-) except -1:
-    if have0 == size0 and have1 == size1 and have2 == size2 and have3 == size3:
-        return 0
-    return want(name, (have0, have1, have2, have3), (size0, size1, size2, size3))
-
-
 cdef inline double *doubles_of(double[::1] x) noexcept nogil:
     return &x[0] if x.shape[0] else NULL
 
@@ -805,7 +796,9 @@ def train_f64(
 
 
 include "_conv.pxi"
-# ---- images ----------------------------------------------------------------------------------
 
+# ---- images: blocked, and windows over them ----------------------------------------------------
+
+include "_image.pxi"
 include "_image_f32.pxi"
 include "_image_f64.pxi"

@@ -14,6 +14,7 @@ import numpy as np
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
 
 if TYPE_CHECKING:
@@ -57,15 +58,22 @@ class Plan:
         #: What to do on the way back: value, step, source, sources, place in the audit.
         self.back: list[tuple[int, Step, int | None, tuple[int, ...], int | None]] = []
         self.names: dict[int, str] = {}
+        clamped = _clamped(network, last_uses, self.output)
+        self.output = clamped.get(self.output, self.output)
+        for value, source in clamped.items():
+            last_uses[source] = last_uses[value]
+        fused = set(clamped.values())
         for value in range(m, self.values):
-            if value not in last_uses:
+            if value not in last_uses or value in clamped:
                 continue
             node = nodes[value - m]
-            step = node.layer.step(None if rules is None else rules[value - m], dtype)
-            source = None if step.joins else node.sources[0]
-            ends = tuple({s for s in node.sources if last_uses[s] == value})
+            rule = None if rules is None else rules[value - m]
+            step = node.layer.step(rule, dtype, value in fused)
+            sources = tuple(clamped.get(source, source) for source in node.sources)
+            source = None if step.joins else sources[0]
+            ends = tuple({s for s in sources if last_uses[s] == value})
             saves = rules is None or step.remembers
-            self.work.append((value, step, source, node.sources, saves, ends))
+            self.work.append((value, step, source, sources, saves, ends))
             self.names[value] = node.name
         self.audited: list[str] = []
         self.rules: list[Any] = []
@@ -228,6 +236,29 @@ class Trace:
             for signal, shape in zip(arriving, self.shapes, strict=False)
         ]
         return dict(zip(names, results, strict=True))
+
+
+def _clamped(network: Network, last_uses: dict[int, int], output: int) -> dict[int, int]:
+    """Values of ReLUs that the layer before gives itself: ReLU's value -> that layer's.
+
+    That is where nothing else uses what the layer gives: relevance passes through a ReLU, so
+    nobody will ask for it.
+    """
+    m = len(network.inputs)
+    uses: dict[int, int] = {}
+    for value in last_uses:
+        if value >= m:
+            for source in network.nodes[value - m].sources:
+                uses[source] = uses.get(source, 0) + 1
+    clamped = {}
+    for value in last_uses:
+        if value < m or type(network.nodes[value - m].layer) is not ReLU:
+            continue
+        (source,) = network.nodes[value - m].sources
+        alone = source >= m and source != output and uses[source] == 1
+        if alone and network.nodes[source - m].layer.clamps:
+            clamped[value] = source
+    return clamped
 
 
 def _last_uses(network: Network, output: int) -> dict[int, int]:

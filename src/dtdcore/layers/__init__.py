@@ -16,6 +16,7 @@ from dtdcore.layers.activations import (
     Tanh,
 )
 from dtdcore.layers.base import Layer
+from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
@@ -28,6 +29,8 @@ __all__ = [
     "ChannelAffine",
     "Clip",
     "Concat",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Flatten",
     "HardSigmoid",

@@ -41,6 +41,8 @@ class Layer:
     rearranges: ClassVar[bool] = False
     #: True for layers of several inputs: x is a list of arrays, relevance comes back as a tuple.
     joins: ClassVar[bool] = False
+    #: True for layers whose steps can apply the ReLU that follows themselves.
+    clamps: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
@@ -99,18 +101,21 @@ class Layer:
         """
         return None
 
-    def step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        """The layer made ready for a rule (None: forward and gradient only); made once, kept."""
-        key = (rule, dtype)
+    def step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        """The layer made ready for a rule (None: forward and gradient only); made once, kept.
+
+        `relu`, where the layer `clamps`: followed by a ReLU, in one.
+        """
+        key = (rule, dtype, relu)
         step = self._steps.get(key)
         if step is None:
-            step = self._make_step(rule, dtype)
+            step = self._make_step(rule, dtype, relu) if relu else self._make_step(rule, dtype)
             if len(self._steps) >= STEPS_KEPT:
                 self._steps.clear()
             self._steps[key] = step
         return step
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
         raise NotImplementedError  # every layer answers this
 
     def _inputs(self, x: Any) -> list[np.ndarray]:

@@ -206,10 +206,13 @@ class TermsStep(LinearStep):
         x = operator.take(x)
         geometry = operator.geometry(x)
         terms = self.terms(geometry)
-        a, first = operator.forward_z(x, terms[0], self.relu, True)
+        if len(terms) == 1:
+            a, z = operator.forward_z(x, terms[0], self.relu, True)
+            return operator.value(a, self.relu), (x, None, [z])
+        a, first = operator.forward_z(x, terms[0], False, True)
         z = [first, *(operator.forward_z(x, term, False, False)[1] for term in terms[1:])]
-        # a is kept only where the rule looks at it: the shares of two terms
-        return operator.value(a, self.relu), (x, a if len(terms) > 1 else None, z)
+        # the shares of two terms may depend on a, before the ReLU
+        return operator.value(np.maximum(a, 0) if self.relu else a, self.relu), (x, a, z)
 
     def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
         x, a, z = saved
@@ -278,3 +281,19 @@ class FixedStep(LinearStep):
         limit = operator.limit(fixed.largest)
         operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
         return operator.leave(fixed.spread(s))
+
+
+def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:
+    """The step of a linear layer for a rule, or without one.
+
+    Raises
+    ------
+    TypeError
+        If the layer cannot take the rule.
+    """
+    if rule is None:
+        return LinearStep(operator, relu)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
+    step = TermsStep if rule.terms() else FixedStep
+    return step(operator, rule, relu)
