@@ -22,19 +22,18 @@ def dense(rng, dtype, inputs, outputs, biased=True):
 
 
 @pytest.mark.parametrize("biased", [False, True], ids=["no b", "b"])
-@pytest.mark.parametrize("one", [False, True], ids=["channels", "one number"])
-def test_dense_takes_scales(biased, one, dtype, rng):
+def test_dense_takes_scales(biased, dtype, rng):
     layer, x = dense(rng, dtype, 5, 4, biased), rng.standard_normal((3, 5)).astype(dtype)
-    scale, shift = rng.standard_normal((2, 1 if one else 4)).astype(dtype)
+    scale, shift = rng.standard_normal((2, 4)).astype(dtype)
     after = layer.scaled_outputs(scale, shift)
     assert after.dtype == dtype
     a = ref.dense(x, layer.weight, layer.bias) * scale.astype(float) + shift
     np.testing.assert_allclose(after.forward(x), a, rtol=1e-4, atol=1e-5)
-    scale, shift = rng.standard_normal((2, 1 if one else 5)).astype(dtype)
+    scale, shift = rng.standard_normal((2, 5)).astype(dtype)
     before = layer.scaled_inputs(scale, shift)
     a = ref.dense(x * scale.astype(float) + shift, layer.weight, layer.bias)
     np.testing.assert_allclose(before.forward(x), a, rtol=1e-4, atol=1e-5)
-    none = layer.scaled_inputs(np.ones(1), np.zeros(1))
+    none = layer.scaled_inputs(np.ones(5), np.zeros(5))
     assert (none.bias is None) == (not biased)
     assert (none.weight == layer.weight).all()
 
@@ -142,6 +141,43 @@ def test_every_node_can_be_explained(name, dtype, rng):
     scale = np.abs(gradient).max() + 1e-30
     np.testing.assert_allclose(product.relevance, x * gradient, rtol=1e-3, atol=1e-4 * scale)
     assert explanation.audit.closes(1e-3)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_convolutions(padding, shifted, dtype, rng):
+    """Behind always; before, unless zeros around the image would have to be shifted."""
+    w, after = rng.standard_normal((6, 4, 3, 3)).astype(dtype), norm(rng, dtype, 6)
+    before = dtd.ChannelAffine(rng.random(4).astype(dtype) + 1, rng.random(4) * shifted)
+    conv = dtd.Conv(w, rng.standard_normal(6).astype(dtype), padding=padding)
+    network = dtd.Network([("n0", before), ("c", conv), ("n1", after), dtd.ReLU(), dtd.Flatten()])
+    merged = network.merged()
+    stays = bool(padding and shifted)
+    assert ("n0" not in merged.holders) == stays
+    assert merged.holders["n1"] == ("c",)
+    x = rng.standard_normal((2, 4, 5, 6)).astype(dtype)
+    y = network.forward(x)
+    np.testing.assert_allclose(merged.forward(x), y, rtol=1e-4, atol=1e-4 * np.abs(y).max())
+    explanation = dtd.LRP(network, {"Conv": dtd.ZPlus()})(x, 3)
+    assert explanation.audit.names == (("c", "n0") if stays else ("c",))
+    assert explanation.audit.closes(1e-3)
+    by_name = dtd.LRP(network, {"Conv": dtd.ZPlus()})(x, 3, node="n1")
+    np.testing.assert_allclose(by_name.output, network.forward(x, node="n1"), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["Dense", "Conv", "depthwise", "ConvTranspose"])
+def test_one_number_for_all_channels(layer, rng):
+    make = {
+        "Dense": lambda: dtd.Dense(rng.random((4, 4))),
+        "Conv": lambda: dtd.Conv(rng.random((4, 4, 1))),
+        "depthwise": lambda: dtd.Conv(rng.random((4, 1, 1)), groups=4),
+        "ConvTranspose": lambda: dtd.ConvTranspose(rng.random((4, 4, 1))),
+    }
+    one = dtd.ChannelAffine([2.0], [0.5])
+    network = dtd.Network([one, make[layer](), dtd.ChannelAffine(-1.0)])
+    assert len(network.merged().nodes) == 1
+    x = rng.random((3, 4) if layer == "Dense" else (3, 4, 5))
+    np.testing.assert_allclose(network.merged().forward(x), network.forward(x))
 
 
 def test_keep(rng):
