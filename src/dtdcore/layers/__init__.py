@@ -19,26 +19,34 @@ from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
+from dtdcore.layers.lrn import LRN
+from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
 from dtdcore.layers.shaping import Flatten
 
 __all__ = [
     "ELU",
+    "LRN",
     "Add",
+    "AvgPool",
     "Clip",
     "Concat",
     "Conv",
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "GlobalPool",
     "HardSigmoid",
     "HardSwish",
     "Identity",
     "Layer",
     "LeakyReLU",
+    "LpPool",
+    "MaxPool",
     "NeuronPool",
     "PReLU",
     "ReLU",
     "Sigmoid",
     "Softmax",
+    "SumPool",
     "Tanh",
 ]
