@@ -43,6 +43,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_train.h"
 #include "kernels_conv.h"
 #include "kernels_image.h"
+#include "kernels_quotient.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL
@@ -64,6 +65,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_train.h"
 #include "kernels_conv.h"
 #include "kernels_image.h"
+#include "kernels_quotient.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL
