@@ -103,6 +103,71 @@ int dtd_dense_weight_gradient_f32(dtd_dense_shape shape, const float *x, const f
 int dtd_dense_weight_gradient_f64(dtd_dense_shape shape, const double *x, const double *g,
                                   int accumulate, double *gw, double *gb);
 
+/* ---- convolutions -------------------------------------------------------------------------------------------- */
+
+/*
+ * Images stand in blocks of B = DTD_BLOCK_BYTES / sizeof(number) channels: (images, blocks, depth, height, width, B),
+ * where the numbers beyond the last channel are 0, here and in every result.
+ */
+enum { DTD_BLOCK_BYTES = 64 };
+
+/*
+ * A convolution of inputs to outputs channels, v counting the pixels of its result:
+ *     a_j(v) = sum_i sum_t w_jit x_i(v stride + t dilation - before) + b_j
+ * where x is 0 outside of its image and i runs over the channels of j's group. Axes: depth, height, width; for fewer
+ * axes the first sizes are 1. With transposed not 0 the functions below compute the transposed sum instead,
+ *     a_i(u) = sum_j sum_t w_jit x_j(v) + b_i,  u = v stride + t dilation - before,
+ * from an image with outputs channels and out pixels to one with inputs channels and in pixels: the gradient of the
+ * convolution, and the forward pass of a transposed convolution.
+ */
+typedef struct {
+    size_t samples,
+        targets; /* relevance has samples * targets images; image r belongs to sample r / targets */
+    size_t inputs, outputs, groups; /* channels */
+    size_t in[3], out[3];           /* pixels */
+    size_t kernel[3], stride[3], dilation[3];
+    size_t before[3]; /* how far the first tap lies before the first pixel */
+} dtd_conv_shape;
+
+/* *count = numbers of the packed weights for one direction. */
+int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,
+                         size_t *count);
+
+/* w (outputs, inputs / groups, kernel) in the order in which the sums of one direction read it. */
+int dtd_conv_pack_f32(const dtd_conv_shape *shape, int transposed, const float *w, float *packed);
+int dtd_conv_pack_f64(const dtd_conv_shape *shape, int transposed, const double *w, double *packed);
+
+/* a = the sum, + b unless NULL (one number per channel of the result), clamped at 0 when relu is not 0. x and a:
+ * samples * targets images. w as packed for this direction. */
+int dtd_conv_forward_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                         const float *w, const float *b, int relu, float *a);
+int dtd_conv_forward_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                         const double *w, const double *b, int relu, double *a);
+
+/* a = the sum with w^2 for w. */
+int dtd_conv_square_f32(const dtd_conv_shape *shape, int transposed, const float *x, const float *w,
+                        float *a);
+int dtd_conv_square_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                        const double *w, double *a);
+
+/* a as in the forward pass (or NULL) and z = the sum of p w+ + n w-, where p and n are 0 outside of the image. term->low
+ * and ->high have the shape of one image. nonnegative: the caller knows that no x is below 0. targets is 1. */
+int dtd_conv_forward_z_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                           const float *w, const float *b, int relu, const dtd_term_f32 *term,
+                           int nonnegative, float *a, float *z);
+int dtd_conv_forward_z_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                           const double *w, const double *b, int relu, const dtd_term_f64 *term,
+                           int nonnegative, double *a, double *z);
+
+/* r (+)= p times the sum of w+ s, + n times the sum of w- s. transposed tells the direction of this sum: 1 for a
+ * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. */
+int dtd_conv_redistribute_f32(const dtd_conv_shape *shape, int transposed, const float *x,
+                              const float *w, const dtd_term_f32 *term, int nonnegative,
+                              const float *s, int accumulate, float *r);
+int dtd_conv_redistribute_f64(const dtd_conv_shape *shape, int transposed, const double *x,
+                              const double *w, const dtd_term_f64 *term, int nonnegative,
+                              const double *s, int accumulate, double *r);
+
 /* ---- elementwise --------------------------------------------------------------------------------------------- */
 
 /* What happened to the relevance of one row: an account has these four entries, in this order. */
@@ -163,6 +228,97 @@ int dtd_pool_redistribute_f32(dtd_pool_shape shape, int winner, const float *x,
                               const float *relevance, float *r, double *account);
 int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x,
                               const double *relevance, double *r, double *account);
+
+/* ---- images -------------------------------------------------------------------------------------------------- */
+
+/*
+ * A blocked image holds its channels in blocks of B = DTD_BLOCK_F32 or DTD_BLOCK_F64 (64 bytes, at every ISA level):
+ * (images, blocks, pixels, B) with blocks = ceil(channels / B); pixels are all spatial axes together. The lanes of the
+ * last block beyond the last channel are 0: every function that writes blocked images leaves them so, and takes it for
+ * granted in those it reads.
+ */
+enum { DTD_BLOCK_F32 = 16, DTD_BLOCK_F64 = 8 };
+
+/* blocked (images, blocks, pixels, B) = plain (images, channels, pixels); unused lanes 0. */
+int dtd_image_block_f32(size_t images, size_t channels, size_t pixels, const float *plain,
+                        float *blocked);
+int dtd_image_block_f64(size_t images, size_t channels, size_t pixels, const double *plain,
+                        double *blocked);
+
+/* plain (images, channels, pixels) = blocked (images, blocks, pixels, B). */
+int dtd_image_unblock_f32(size_t images, size_t channels, size_t pixels, const float *blocked,
+                          float *plain);
+int dtd_image_unblock_f64(size_t images, size_t channels, size_t pixels, const double *blocked,
+                          double *plain);
+
+/*
+ * Windows over the pixels of blocked images: samples n, targets k, and for each axis (depth, height, width; an axis
+ * that is not there has 1 of everything and no padding) the pixels in, the windows out, and size, stride, dilation,
+ * padding before and after. Window o begins at pixel o stride - before and has the pixels at 0, dilation, ...,
+ * (size - 1) dilation from there. What lies outside the image is skipped; a window with no pixel inside gives 0.
+ */
+typedef struct {
+    size_t samples, targets, channels;
+    size_t in[3], out[3], size[3], stride[3], dilation[3], before[3], after[3];
+} dtd_window;
+
+/* What a window makes of its pixels. */
+typedef enum {
+    DTD_POOL_MAX,            /* y = max x */
+    DTD_POOL_SUM,            /* y = sum x */
+    DTD_POOL_AVERAGE,        /* y = sum x / number of pixels inside the image */
+    DTD_POOL_AVERAGE_PADDED, /* y = sum x / number of pixels inside the image and its padding */
+    DTD_POOL_NORM, /* y = (sum |x|^p)^(1/p), p >= 1 or INFINITY; computed in double precision */
+    DTD_POOL_KINDS
+} dtd_pool_kind;
+
+/* y as above.  x (n, blocks, in, B), y (n, blocks, out, B); p is used by norms only. */
+int dtd_window_pool_f32(dtd_window window, dtd_pool_kind kind, double p, const float *x, float *y);
+int dtd_window_pool_f64(dtd_window window, dtd_pool_kind kind, double p, const double *x,
+                        double *y);
+
+/*
+ * gx = dy/dx g. Maxima: the first largest x takes all of g; norms: sign(x) (|x| / y)^(p-1) g, 0 where y = 0, and with
+ * p = INFINITY sign(x) g to the first largest |x|.  x as above, g (n k, blocks, out, B), gx (n k, blocks, in, B).
+ */
+int dtd_window_pool_gradient_f32(dtd_window window, dtd_pool_kind kind, double p, const float *x,
+                                 const float *g, float *gx);
+int dtd_window_pool_gradient_f64(dtd_window window, dtd_pool_kind kind, double p, const double *x,
+                                 const double *g, double *gx);
+
+/*
+ * All of R to the first largest x of the window, or with absolute not 0 to the first largest |x|. Where that is 0
+ * R is lost.  relevance (n k, blocks, out, B), r (n k, blocks, in, B), account (n k, 4), added to.
+ */
+int dtd_window_winner_f32(dtd_window window, int absolute, const float *x, const float *relevance,
+                          float *r, double *account);
+int dtd_window_winner_f64(dtd_window window, int absolute, const double *x, const double *relevance,
+                          double *r, double *account);
+
+/* The factors of a linear layer without negative weights: p_i = positive max(0, x_i) + negative min(0, x_i) - low_i;
+ * low (blocks, pixels, B), or NULL, which means the number lowest for all. */
+typedef struct {
+    float positive, negative, lowest;
+    const float *low;
+} dtd_factor_f32;
+
+typedef struct {
+    double positive, negative, lowest;
+    const double *low;
+} dtd_factor_f64;
+
+/*
+ * r_i = sum_j p_i w_j s_j, added to r when accumulate is not 0, with z_j = w_j sum_i p_i over the window of j and
+ * s_j = R_j / (z_j + epsilon sign z_j) under the conditions of dtd_quotient_f32. The weight w_j is that of the kind: 1
+ * for sums, 1 / number of pixels for averages; other kinds are errors.
+ * x (n, blocks, in, B), relevance (n k, blocks, out, B), r (n k, blocks, in, B), account (n k, 4), added to.
+ */
+int dtd_window_redistribute_f32(dtd_window window, dtd_pool_kind kind, const dtd_factor_f32 *factor,
+                                float epsilon, const float *x, const float *relevance,
+                                int accumulate, float *r, double *account);
+int dtd_window_redistribute_f64(dtd_window window, dtd_pool_kind kind, const dtd_factor_f64 *factor,
+                                double epsilon, const double *x, const double *relevance,
+                                int accumulate, double *r, double *account);
 
 /* ---- training of detection-pooling networks ---- */
 

@@ -46,10 +46,36 @@ enum { DTD_SPREAD_SAMPLES = 128 };
     ((size_t)DTD_SPREAD_BLOCK * ((samples) + 16) * ((real_size) + sizeof(size_t)) +                \
      ((samples) + 16) * sizeof(size_t))
 
+/* What a convolution sums; y is a second input. */
+typedef enum {
+    DTD_CONV_PLAIN,    /* x w */
+    DTD_CONV_POSITIVE, /* x w+ */
+    DTD_CONV_SQUARE,   /* x w^2 */
+    DTD_CONV_SIGNED,   /* x w+ + y w- */
+    DTD_CONV_SHARED,   /* x w, and x w+ */
+    DTD_CONV_SPLIT,    /* x w+, and x w- */
+    DTD_CONV_MODES
+} dtd_conv_mode;
+
+/* Pixels beyond a row that a convolution may read. */
+enum { DTD_CONV_BEYOND = 14 };
+
 /* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
 enum { DTD_DESCENT_ROWS = 4 };
 #define DTD_DESCENT_SCRATCH(batch, real_size)                                                      \
     (DTD_DESCENT_ROWS * (batch) * ((real_size) + sizeof(size_t)))
+
+/* How a window gives back what it got. */
+typedef enum {
+    DTD_WINDOW_SHARES,          /* in proportion to the factors p_i */
+    DTD_WINDOW_WINNER,          /* all to the first largest */
+    DTD_WINDOW_WINNER_GRADIENT, /* the same for a gradient: nothing is lost */
+    DTD_WINDOW_GRADIENT,        /* sums and averages: the weight */
+    DTD_WINDOW_NORM_GRADIENT
+} dtd_window_spread;
+
+/* Channels in a block of a blocked image. */
+#define DTD_BLOCK ((size_t)64 / sizeof(REAL))
 
 #define REAL float
 #define SUFFIX f32

@@ -43,3 +43,45 @@ typedef struct {
     REAL *w, *b, *w_velocity, *b_velocity;
     void *scratch;
 } NAME(dtd_descent_job);
+
+/*
+ * Relevance or gradient g of the windows of one block of one image, spread over its pixels: r (+)= sum of the shares.
+ * x and r have in pixels, g has out, of DTD_BLOCK lanes. s above limit counts as infinite. totals has
+ * DTD_ACCOUNT_ENTRIES sums, which are written; gradients leave them alone.
+ */
+typedef struct {
+    dtd_window_spread mode;
+    dtd_pool_kind kind;
+    const dtd_window *window;
+    double p;
+    int absolute, accumulate;
+    NAME(dtd_factor) factor;
+    REAL epsilon, limit;
+    const REAL *x, *g;
+    REAL *r;
+    double *totals;
+} NAME(dtd_window_job);
+
+/*
+ * One row of pixels of a convolution, for outputs blocks of output channels, all sums over blocks input blocks (channels
+ * in the last: last) and taps. x, and y in the mode DTD_CONV_SIGNED: the row's first pixel in the first block; a tap lies
+ * offsets[tap] elements further, the next pixel B, the next block x_block. w: for each output block (w_output apart)
+ * (blocks, taps, B inputs, B outputs), with depthwise (taps, B); in narrow_row, for
+ * narrow (1, 3 or 4) result channels in one block, (blocks, taps, narrow, B inputs). exact: reads nothing beyond the row's pixels, else up to
+ * DTD_CONV_BEYOND pixels further, whose sums are dropped.
+ * Results of pixel k and output block m lie at place + k pixel + m out_block. With r = NULL: a = the sum + b (NULL: 0),
+ * clamped at 0 when relu is set, and z = the second sum where there is one, else the first (each may be NULL).
+ * Else: r (+)= p times the first sum, and n times the second where there is one, with p, n of owner (at the same place)
+ * by term, whose low and high have the places of one image.
+ */
+typedef struct {
+    dtd_conv_mode mode;
+    int depthwise, exact, relu, accumulate;
+    size_t pixels, blocks, last, taps, outputs, narrow, x_block, w_output, pixel, out_block, place;
+    const ptrdiff_t *offsets;
+    const REAL *x, *y, *w, *b;
+    REAL *a, *z;
+    const NAME(dtd_term) *term;
+    const REAL *owner;
+    REAL *r;
+} NAME(dtd_conv_job);

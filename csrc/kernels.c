@@ -5,9 +5,12 @@
  * set to its suffix; it gives nothing to the linker but the table dtd_kernels_<level>. Serial; no failure but asserts.
  */
 #include <assert.h>
+#include <float.h>
+#include <math.h>
 
 #include "dtd_internal.h"
 #include "vec.h"
+#include "window.h"
 
 #define DTD_NOINLINE __attribute__((noinline))
 #define VEC NAME(vec)
@@ -30,21 +33,37 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 
 #define REAL float
 #define SUFFIX f32
+#define LARGEST FLT_MAX
+#define SMALLEST FLT_MIN
 #include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
+#include "kernels_narrow.h"
+#include "kernels_image.h"
+#include "kernels_pool.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST
+#undef SMALLEST
 
 #define REAL double
 #define SUFFIX f64
+#define LARGEST DBL_MAX
+#define SMALLEST DBL_MIN
 #include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_conv.h"
+#include "kernels_narrow.h"
+#include "kernels_image.h"
+#include "kernels_pool.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST
+#undef SMALLEST
 
 const dtd_kernels DTD_JOIN(dtd_kernels, DTD_LEVEL) = {
 #define REAL float

@@ -92,6 +92,17 @@ enum { LANES_f32 = VEC_BYTES / 4, LANES_f64 = VEC_BYTES / 8 };
 #define SPREAD_VECTORS_PLAIN(samples) ((samples) > 3 ? 2 : (samples) > 2 ? 3 : 4)
 #define SPREAD_VECTORS_SIGNED(samples) ((samples) > 2 ? 1 : 2)
 #endif
+/* Convolution: pixels of a tile; TILE(pixels) for each, and the same numbers as a list. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { CONV_MOST = 28 };
+#define CONV_TILES                                                                                 \
+    TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(10) TILE(12) TILE(14)
+#define CONV_TILE_SIZES 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14
+#else
+enum { CONV_MOST = 12 };
+#define CONV_TILES TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#define CONV_TILE_SIZES 1, 2, 3, 4, 5, 6
+#endif
 #define FORWARD_ROWS_ONE(mode) FORWARD_MANY_ROWS
 #define FORWARD_ROWS_GROUP(mode) FORWARD_ROWS_##mode
 #define FORWARD_ROWS_SINGLE(mode) 1

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Coefficients = tuple[float, float, float, float]
+Window = tuple[int, ...]  # 24 numbers: `window_of` in _image.pxi
 
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...
@@ -133,3 +134,45 @@ def train_f64(
     momentum: float,
     loss: F64,
 ) -> int: ...
+def image_block_f32(plain: F32, blocked: F32) -> None: ...
+def image_unblock_f32(blocked: F32, plain: F32) -> None: ...
+def window_pool_f32(window: Window, kind: int, p: float, x: F32, y: F32) -> None: ...
+def window_pool_gradient_f32(
+    window: Window, kind: int, p: float, x: F32 | None, g: F32, gx: F32
+) -> None: ...
+def window_winner_f32(
+    window: Window, absolute: bool, x: F32, relevance: F32, r: F32, account: F64
+) -> None: ...
+def window_redistribute_f32(
+    window: Window,
+    kind: int,
+    factor: tuple[float, float, float],
+    low: F32 | None,
+    epsilon: float,
+    x: F32,
+    relevance: F32,
+    accumulate: bool,
+    r: F32,
+    account: F64,
+) -> None: ...
+def image_block_f64(plain: F64, blocked: F64) -> None: ...
+def image_unblock_f64(blocked: F64, plain: F64) -> None: ...
+def window_pool_f64(window: Window, kind: int, p: float, x: F64, y: F64) -> None: ...
+def window_pool_gradient_f64(
+    window: Window, kind: int, p: float, x: F64 | None, g: F64, gx: F64
+) -> None: ...
+def window_winner_f64(
+    window: Window, absolute: bool, x: F64, relevance: F64, r: F64, account: F64
+) -> None: ...
+def window_redistribute_f64(
+    window: Window,
+    kind: int,
+    factor: tuple[float, float, float],
+    low: F64 | None,
+    epsilon: float,
+    x: F64,
+    relevance: F64,
+    accumulate: bool,
+    r: F64,
+    account: F64,
+) -> None: ...

@@ -793,3 +793,12 @@ def train_f64(
             shape, p, units, in2_f64(x), in2_f64(y), rows, steps, momentum, doubles_of(loss), &done)
     check(status)
     return done
+
+
+include "_conv.pxi"
+
+# ---- images: blocked, and windows over them ----------------------------------------------------
+
+include "_image.pxi"
+include "_image_f32.pxi"
+include "_image_f64.pxi"

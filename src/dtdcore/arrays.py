@@ -110,6 +110,25 @@ def as_batch(
     return array
 
 
+def as_channels(value: Any, name: str) -> np.ndarray:
+    """Finite numbers, one a channel, as a read-only copy (channels,).
+
+    Raises
+    ------
+    ValueError
+        If they are no vector or not finite.
+    TypeError
+        If `value` does not hold real numbers.
+    """
+    array = np.atleast_1d(as_float(value, name))
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have shape (channels,), got {array.shape}")
+    check_finite(array, name)
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
 def rows(array: np.ndarray) -> np.ndarray:
     """A batch as a matrix, one row a sample: (n, *shape) -> (n, prod(shape))."""
     if array.ndim == 2:

@@ -6,73 +6,140 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dtdcore import layers as layer_module
-from dtdcore.arrays import as_batch, check_count, own
+from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
-from dtdcore.domains import Domain
 from dtdcore.files import read_npz, write_npz
-from dtdcore.layers import Layer
+from dtdcore.layers import Layer, Multiply
+from dtdcore.merging import Merging
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.targets import choose_targets, one_hot
+from dtdcore.wiring import check_shape, connect, input_names
 
 #: Version of the file format of `Network.save`.
-FORMAT = 1
+FORMAT = 2
 
 
-@dataclass(frozen=True)
-class Node:
-    """A layer in its place: value 0 is the network's input, value m + 1 the output of node m."""
-
-    name: str
-    layer: Layer
-    source: int
+#: Shapes of the inputs: of the only one, or a dict by name; None where several fit.
+InputShape = tuple[int, ...] | None | dict[str, tuple[int, ...] | None]
 
 
 class Network:
-    """A trained network: a chain of layers.
+    """A trained network: layers wired together, a chain or a graph.
 
     Parameters
     ----------
-    layers : sequence of Layer or (name, Layer)
+    layers : sequence of Layer, (name, Layer) or (name, Layer, sources)
         From the input to the output. Layers without a name are called after their type and
-        number: dense_1, relu_1, dense_2.
-    input_shape : tuple of int, optional
+        number: dense_1, relu_1, dense_2. `sources`, a name or a sequence of names of earlier
+        layers or inputs, says what comes in; by default it is the item before. A layer may stand
+        in several places.
+    input_shape : tuple of int or dict, optional
         Shape of one input, without the batch axis; needed only where the first layer does not
-        say it and it should be fixed.
+        say it and it should be fixed. A network of several inputs needs a dict name -> shape (or
+        None); then x is a dict of arrays, and so are gradients. A single input is called "input".
+    output : str, optional
+        The layer whose output is the network's; by default the only one that no other layer uses.
 
     Raises
     ------
     ValueError
-        If two layers do not fit, naming them, or a name comes twice.
+        If layers do not fit, naming them, a name comes twice or is unknown, or no layer uses what
+        another gives.
     TypeError
         If something is not a layer.
     """
 
     def __init__(
         self,
-        layers: Iterable[Layer | tuple[str, Layer]],
-        input_shape: tuple[int, ...] | None = None,
+        layers: Iterable[Layer | tuple[str, Layer] | tuple[str, Layer, str | Sequence[str]]],
+        input_shape: InputShape = None,
+        output: str | None = None,
     ) -> None:
-        self.nodes = tuple(_chain(layers))
-        first = self.nodes[0].layer.input_shape
-        input_shape = first if input_shape is None else _check_shape(input_shape)
-        #: Shape of one input, without the batch axis; None where several fit.
-        self.input_shape = input_shape
-        dtypes = {array.dtype for layer in self.layers for array in layer.arrays().values()}
+        #: For each layer that `merged` merged away the names of those that hold it now.
+        self.holders: dict[str, tuple[str, ...]] = {}
+        #: Names of layers of the network before merging whose own outputs are computed no longer.
+        self.lost: frozenset[str] = frozenset()
+        #: Names of the inputs.
+        self.inputs = input_names(input_shape)
+        self.nodes = tuple(connect(layers, self.inputs))
+        #: The value that is the network's output.
+        self.output = self._find_output(output)
+        if not isinstance(input_shape, Mapping):
+            input_shape = {self.inputs[0]: input_shape}
+        self._input_shapes = tuple(
+            self._shape_of_input(value, shape) for value, shape in enumerate(input_shape.values())
+        )
+        learned = [layer for layer in self.layers if not isinstance(layer, Multiply)]
+        dtypes = {array.dtype for layer in learned for array in layer.arrays().values()}
         #: float32 if all weights are, else float64: what inputs of whole numbers become.
         self.dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-        self._shapes: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
+        self._shapes: dict[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]] = {}
         self._plans: dict[Any, Plan] = {}
-        if input_shape is not None:
-            self.shapes(input_shape)
+        self._merged: dict[frozenset[str], Network] = {}
+        if None not in self._input_shapes:
+            self._shapes_of(self._input_shapes)
+
+    def _find_output(self, output: str | None) -> int:
+        if output is not None:
+            return self.value(output)
+        m = len(self.inputs)
+        used = {source for node in self.nodes for source in node.sources}
+        unused = [node.name for value, node in enumerate(self.nodes, m) if value not in used]
+        if len(unused) > 1:
+            raise ValueError(
+                f"no layer uses the outputs of {', '.join(unused)}: name the one that is the "
+                f"network's output, such as output={unused[-1]!r}"
+            )
+        idle = [name for value, name in enumerate(self.inputs) if value not in used]
+        if idle:
+            raise ValueError(f"no layer uses the input {', '.join(idle)}")
+        return m + len(self.nodes) - 1
+
+    def _shape_of_input(self, value: int, shape: Any) -> tuple[int, ...] | None:
+        if shape is not None:
+            return check_shape(shape)
+        known = (n.layer.input_shape for n in self.nodes if n.sources == (value,))
+        return next((shape for shape in known if shape is not None), None)
+
+    @property
+    def is_chain(self) -> bool:
+        """Does each layer take what the one before gives, and the last give the output?"""
+        places = enumerate(self.nodes)
+        return self.output == len(self.nodes) and all(n.sources == (i,) for i, n in places)
+
+    @property
+    def input_shape(self) -> InputShape:
+        """Shape of one input, without the batch axis; None where several fit.
+
+        A dict by name where there are several inputs.
+        """
+        if len(self.inputs) == 1:
+            return self._input_shapes[0]
+        return dict(zip(self.inputs, self._input_shapes, strict=True))
+
+    def value(self, name: str) -> int:
+        """The number of the value that a node (or an input) of this name gives.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if name in self.holders and name not in self.lost:
+            (name,) = self.holders[name]
+        for value, known in enumerate((*self.inputs, *(node.name for node in self.nodes))):
+            if known == name:
+                return value
+        names = ", ".join(node.name for node in self.nodes)
+        raise ValueError(f"the network has no layer {name!r}; there are {names}")
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -82,54 +149,141 @@ class Network:
     @property
     def output_shape(self) -> tuple[int, ...] | None:
         """Shape of one output, without the batch axis; None where it depends on the input."""
-        return None if self.input_shape is None else self.shapes(self.input_shape)[-1]
+        shapes = self._known_shapes()
+        return None if shapes is None else shapes[self.output]
 
-    def shapes(self, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """The shape of every value: of the input, then of each layer's output.
+    def shapes(self, input_shape: Any) -> tuple[tuple[int, ...], ...]:
+        """The shape of every value: of each input, then of each layer's output.
+
+        Parameters
+        ----------
+        input_shape : tuple of int, or dict of such by name
 
         Raises
         ------
         ValueError
             If a layer cannot take what comes to it, naming the layer.
         """
-        known = self._shapes.get(input_shape)
+        if isinstance(input_shape, Mapping):
+            return self._shapes_of(tuple(input_shape[name] for name in self.inputs))
+        return self._shapes_of((input_shape,))
+
+    def shapes_of(self, x: Any) -> tuple[tuple[int, ...], ...]:
+        """The shape of every value for checked inputs, an array or a dict of them."""
+        arrays = [x] if len(self.inputs) == 1 else [x[name] for name in self.inputs]
+        return self._shapes_of(tuple(array.shape[1:] for array in arrays))
+
+    def _known_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        return None if None in self._input_shapes else self._shapes_of(self._input_shapes)
+
+    def _shapes_of(self, inputs: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        known = self._shapes.get(inputs)
         if known is not None:
             return known
-        shapes = [input_shape]
+        shapes = list(inputs)
         for node in self.nodes:
             try:
-                shapes.append(node.layer.output_shape(shapes[node.source]))
+                shapes.append(node.layer.output_shape(*(shapes[s] for s in node.sources)))
             except ValueError as error:
                 raise ValueError(f"layer {node.name}: {error}") from None
         if len(self._shapes) >= 64:
             self._shapes.clear()
-        self._shapes[input_shape] = tuple(shapes)
-        return self._shapes[input_shape]
+        self._shapes[inputs] = tuple(shapes)
+        return self._shapes[inputs]
 
-    def plan(self, rules: Sequence[Rule | str | None], dtype: np.dtype) -> Plan:
-        """The steps for one rule per node and a dtype (for explainers)."""
-        return Plan(self, rules, dtype)
+    def merged(self, keep: Iterable[str] = ()) -> Network:
+        """The same function with fewer layers, as explainers run it.
 
-    def _plain_plan(self, dtype: np.dtype) -> Plan:
-        plan = self._plans.get(dtype)
+        Each `BatchNorm` or `ChannelAffine` goes into the linear layer before it (where nobody else
+        uses what that gives) or else into the linear layers behind it (where none pads with zeros
+        to which the shift would have to be added). These keep their names; what cannot be merged
+        stays, and redistributes by a rule of its own. Results are equal to rounding.
+
+        Parameters
+        ----------
+        keep : names of layers, optional
+            Layers whose own outputs are needed, so that nothing is merged with them that changes
+            these.
+
+        Returns
+        -------
+        Network
+            The network itself if there is nothing to merge. `holders` says where merged layers
+            went.
+        """
+        keep = frozenset(keep)
+        if keep not in self._merged:
+            merging = Merging(self.nodes, len(self.inputs), self.output, keep)
+            merging.run()
+            result = self
+            if merging.holders:
+                names = dict(enumerate((*self.inputs, *(node.name for node in self.nodes))))
+                shapes = dict(zip(self.inputs, self._input_shapes, strict=True))
+                items = merging.items(names.__getitem__)
+                result = Network(items, shapes, names[merging.output])
+                result.holders, result.lost = merging.holders, frozenset(merging.lost)
+            self._merged[keep] = result
+        return self._merged[keep]
+
+    def plan(
+        self,
+        rules: Sequence[Rule | str | None] | None,
+        dtype: np.dtype,
+        output: int | None = None,
+    ) -> Plan:
+        """The steps to a value (the output) for one rule per node and a dtype (for explainers)."""
+        return Plan(self, rules, dtype, output)
+
+    def _plain_plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
+        plan = self._plans.get((dtype, node))
         if plan is None:
-            plan = self._plans[dtype] = self.plan([None] * len(self.nodes), dtype)
+            output = None if node is None else self.value(node)
+            plan = self._plans[dtype, node] = self.plan(None, dtype, output)
         return plan
 
-    def check_inputs(self, x: Any, domain: Domain | None = None) -> np.ndarray:
-        """`x` as a finite batch in the domain that every layer can take, or a clear error."""
-        x = as_batch(x, self.input_shape, default=self.dtype, finite=domain is None)
-        self.shapes(x.shape[1:])
+    def check_inputs(self, x: Any, domain: Any = None) -> Any:
+        """`x` as a finite batch in the domain that every layer can take, or a clear error.
+
+        `domain` is a `Domain`, or a dict of them by input. Of several inputs x and the result are
+        dicts, one dtype for all.
+        """
+        if len(self.inputs) > 1 or (type(x) is not np.ndarray and isinstance(x, Mapping)):
+            xs = self._check_several(x, domain)
+            return xs if len(xs) > 1 else xs[self.inputs[0]]
+        x = as_batch(x, self._input_shapes[0], default=self.dtype, finite=domain is None)
+        self._shapes_of((x.shape[1:],))
         if domain is not None:
             domain.check(x)
         return x
 
-    def forward(self, x: Any) -> np.ndarray:
+    def _check_several(self, x: Any, domain: Any) -> dict[str, np.ndarray]:
+        if not isinstance(x, Mapping) or set(x) != set(self.inputs):
+            got = f"the keys {sorted(map(str, x))}" if isinstance(x, Mapping) else type(x).__name__
+            raise TypeError(f"x must be a dict with the inputs {', '.join(self.inputs)}, got {got}")
+        xs = {
+            name: as_batch(x[name], shape, f"x[{name!r}]", self.dtype)
+            for name, shape in zip(self.inputs, self._input_shapes, strict=True)
+        }
+        if len({len(part) for part in xs.values()}) > 1:
+            sizes = ", ".join(f"{name} {len(part)}" for name, part in xs.items())
+            raise ValueError(f"all inputs in x must have as many samples, got {sizes}")
+        dtype = np.result_type(*(part.dtype for part in xs.values()))
+        xs = {name: np.asarray(part, dtype) for name, part in xs.items()}
+        self._shapes_of(tuple(part.shape[1:] for part in xs.values()))
+        if domain is not None:
+            for name, part in xs.items():
+                of_input = domain[name] if isinstance(domain, Mapping) else domain
+                of_input.check(part, f"x[{name!r}]")
+        return xs
+
+    def forward(self, x: Any, node: str | None = None) -> np.ndarray:
         """What the network says.
 
         Parameters
         ----------
-        x : array (n, *input shape)
+        x : array (n, *input shape), or dict of arrays by input
+        node : str, optional
+            The layer whose output is asked for; that of the network by default.
 
         Returns
         -------
@@ -139,24 +293,29 @@ class Network:
         Raises
         ------
         ValueError
-            If x has another shape or holds a value that is not finite.
+            If x has another shape or holds a value that is not finite, or there is no such node.
         """
         x = self.check_inputs(x)
-        return own(self._plain_plan(x.dtype).forward(x), x)
+        result = self._plain_plan(dtype_of(x), node).forward(x)
+        for array in x.values() if isinstance(x, dict) else (x,):
+            result = own(result, array)
+        return result
 
-    def gradient(self, x: Any, target: Any = None) -> np.ndarray:
+    def gradient(self, x: Any, target: Any = None, node: str | None = None) -> Any:
         """∂f_target/∂x_p at x.
 
         Parameters
         ----------
-        x : array (n, *input shape)
+        x : array (n, *input shape), or dict of arrays by input
         target : None, int, (n,) ints or (n, k) ints
             The output to differentiate: None is the only one, or the largest of each sample.
+        node : str, optional
+            The layer whose outputs are meant; that of the network by default.
 
         Returns
         -------
         array (n, *input shape), or (n, k, *input shape) for k targets
-            In the dtype of x.
+            In the dtype of x; a dict by input where there are several.
 
         Raises
         ------
@@ -164,23 +323,40 @@ class Network:
             If x or target is not as described.
         """
         x = self.check_inputs(x)
-        trace = self._plain_plan(x.dtype).trace(x)
+        trace = self._plain_plan(dtype_of(x), node).trace(x)
         targets, single = choose_targets(trace.output, target)
-        gradient = own(trace.gradient(one_hot(trace.output, targets)), x)
+        gradient = trace.gradient(one_hot(trace.output, targets))
+        if isinstance(gradient, dict):
+            return {name: part[:, 0] if single else part for name, part in gradient.items()}
         return gradient[:, 0] if single else gradient
 
     def summary(self, rules: Sequence[Rule | str | None] | None = None) -> str:
-        """A table: name, layer, output shape, parameters, and the rule where `rules` are given."""
-        shapes = self.shapes(self.input_shape) if self.input_shape is not None else None
-        lines: list[tuple[str, ...]] = [("name", "layer", "output shape", "parameters")]
-        for number, node in enumerate(self.nodes):
-            shape = "?" if shapes is None else " x ".join(map(str, shapes[number + 1])) or "1"
-            lines.append((node.name, repr(node.layer), shape, f"{node.layer.parameters:,}"))
+        """A table: name, layer, output shape, parameters, and the rule where `rules` are given.
+
+        In a graph it says where each layer's inputs come from, if not from the line before.
+        """
+        shapes = self._known_shapes()
+        m = len(self.inputs)
+        names = [*self.inputs, *(node.name for node in self.nodes)]
+        chain = self.is_chain
+        lines: list[tuple[str, ...]] = [("name", "layer", "from", "output shape", "parameters")]
+        for value, node in enumerate(self.nodes, m):
+            shape = "?" if shapes is None else " x ".join(map(str, shapes[value])) or "1"
+            before = node.sources == (value - 1,) and (value > m or m == 1)
+            sources = "" if before else ", ".join(names[source] for source in node.sources)
+            parameters = f"{node.layer.parameters:,}"
+            lines.append((node.name, repr(node.layer), sources, shape, parameters))
+        if chain:
+            lines = [(*line[:2], *line[3:]) for line in lines]
         if rules is not None:
             texts = ["rule", *("-" if rule is None else str(rule) for rule in rules)]
             lines = [(*line, text) for line, text in zip(lines, texts, strict=True)]
-        total = sum(layer.parameters for layer in self.layers)
-        return f"{format_table(lines)}\n{total:,} parameters"
+        distinct = {id(layer): layer.parameters for layer in self.layers}
+        table = format_table(lines, 2 if chain else 3)
+        text = f"{table}\n{sum(distinct.values()):,} parameters"
+        for name, holders in self.holders.items():
+            text += f"\n{name} is merged into {' and '.join(holders)}"
+        return text
 
     def __repr__(self) -> str:
         return f"Network([{', '.join(repr(layer) for layer in self.layers)}])"
@@ -195,21 +371,28 @@ class Network:
         pathlib.Path
             The file, with the suffix .npz added if it has none.
         """
-        arrays = {
-            f"{node.name}/{name}": array
-            for node in self.nodes
-            for name, array in node.layer.arrays().items()
-        }
+        names = [*self.inputs, *(node.name for node in self.nodes)]
+        arrays, first = {}, {}
+        for node in self.nodes:
+            holder = first.setdefault(id(node.layer), node.name)
+            if holder == node.name:
+                parts = node.layer.arrays()
+                arrays |= {f"{node.name}/{name}": array for name, array in parts.items()}
         structure = {
             "format": FORMAT,
-            "input_shape": self.input_shape,
+            "inputs": [list(pair) for pair in zip(self.inputs, self._input_shapes, strict=True)],
+            "output": names[self.output],
             "layers": [
-                {
-                    "name": node.name,
-                    "type": type(node.layer).__name__,
-                    "options": node.layer.options(),
-                    "arrays": sorted(node.layer.arrays()),
-                }
+                {"name": node.name, "sources": [names[source] for source in node.sources]}
+                | (
+                    {
+                        "type": type(node.layer).__name__,
+                        "options": node.layer.options(),
+                        "arrays": sorted(node.layer.arrays()),
+                    }
+                    if first[id(node.layer)] == node.name
+                    else {"same": first[id(node.layer)]}
+                )
                 for node in self.nodes
             ],
         }
@@ -233,15 +416,23 @@ def load(path: str | os.PathLike) -> Network:
         raise ValueError(f"{path} is no network saved by dtdcore: it holds {kind}")
     try:
         structure = json.loads(str(content["dtdcore_network"]))
-        if structure["format"] != FORMAT:
+        if structure["format"] not in (1, FORMAT):
             raise ValueError(
-                f"{path} has the file format {structure['format']}, this version reads {FORMAT}"
+                f"{path} has the file format {structure['format']}, this version reads 1 and "
+                f"{FORMAT}"
             )
-        layers = [(entry["name"], _load_layer(entry, content)) for entry in structure["layers"]]
-        shape = structure["input_shape"]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        known: dict[str, Layer] = {}
+        for entry in structure["layers"]:
+            same = entry.get("same")
+            known[entry["name"]] = known[same] if same else _load_layer(entry, content)
+        if structure["format"] == 1:  # chains only
+            shape = structure["input_shape"]
+            return Network(list(known.items()), None if shape is None else tuple(shape))
+        layers = [(e["name"], known[e["name"]], e["sources"]) for e in structure["layers"]]
+        shapes = {name: None if s is None else tuple(s) for name, s in structure["inputs"]}
+        return Network(layers, shapes, structure["output"])
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no network saved by dtdcore: {error!r}") from None
-    return Network(layers, None if shape is None else tuple(shape))
 
 
 def _load_layer(entry: dict[str, Any], content: dict[str, np.ndarray]) -> Layer:
@@ -257,29 +448,6 @@ def _load_layer(entry: dict[str, Any], content: dict[str, np.ndarray]) -> Layer:
     return layer_type(**arrays, **entry["options"])
 
 
-def _check_shape(shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise TypeError(f"input_shape must be a tuple of whole numbers, got {shape!r}")
-    return tuple(check_count(size, "input_shape", 0) for size in shape)
-
-
-def _chain(layers: Iterable[Layer | tuple[str, Layer]]) -> list[Node]:
-    if isinstance(layers, Layer) or not isinstance(layers, Iterable):
-        raise TypeError(f"layers must be a list of dtdcore layers, got {layers!r}")
-    nodes: list[Node] = []
-    counts: dict[str, int] = {}
-    for item in layers:
-        name, layer = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers must be dtdcore layers, got {layer!r}")
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"a layer's name must be a text, got {name!r}")
-        kind = type(layer).__name__.lower()
-        counts[kind] = counts.get(kind, 0) + 1
-        name = name or f"{kind}_{counts[kind]}"
-        if any(node.name == name for node in nodes):
-            raise ValueError(f"two layers have the name {name!r}")
-        nodes.append(Node(name, layer, len(nodes)))
-    if not nodes:
-        raise ValueError("a network needs at least one layer")
-    return nodes
+def dtype_of(x: Any) -> np.dtype:
+    """The dtype of checked inputs, an array or a dict of them."""
+    return next(iter(x.values())).dtype if isinstance(x, dict) else x.dtype

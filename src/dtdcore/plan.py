@@ -13,50 +13,102 @@ import numpy as np
 
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
+from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
 
 if TYPE_CHECKING:
     from dtdcore.network import Network
-    from dtdcore.steps.base import Step
+    from dtdcore.steps.base import Step, Value
 
 
 class Plan:
-    """The steps of a network for one rule per node and one dtype; shared by threads.
+    """The steps that lead to one value of a network, for one rule per node and one dtype.
 
-    Value 0 is the network's input, value m + 1 the output of node m, so that a graph of nodes in
-    topological order needs nothing but the numbers of each node's sources.
+    Values 0 to m - 1 are the network's inputs, value m + i the output of node i. Threads may share
+    a plan.
+
+    Parameters
+    ----------
+    network : Network
+    rules : sequence, optional
+        For each node its rule; None: a plan for the forward pass and gradients.
+    dtype : numpy.dtype
+    output : int, optional
+        The value to compute and to start from; the network's output by default.
     """
 
     def __init__(
-        self, network: Network, rules: Sequence[Rule | str | None], dtype: np.dtype
+        self,
+        network: Network,
+        rules: Sequence[Rule | str | None] | None,
+        dtype: np.dtype,
+        output: int | None = None,
     ) -> None:
         self.dtype = dtype
         self.core = kernels(dtype)
-        nodes = network.nodes
-        self.steps: list[Step] = [
-            node.layer.step(rule, dtype) for node, rule in zip(nodes, rules, strict=True)
-        ]
-        self.sources = [node.source for node in nodes]
-        self.last_uses = {source: number for number, source in enumerate(self.sources)}
-        self.all_names = [node.name for node in nodes]
-        self.audited = [number for number, step in enumerate(self.steps) if step.redistributes]
-        self.audited.reverse()  # relevance flows from the output to the input
-        self.names = [nodes[number].name for number in self.audited]
-        self.rules = [rules[number] for number in self.audited]
-        self.places = {number: place for place, number in enumerate(self.audited)}
+        nodes, m = network.nodes, len(network.inputs)
+        self.inputs = network.inputs
+        self.output = network.output if output is None else output
+        self.values = m + len(nodes)
+        last_uses = _last_uses(network, self.output)
+        #: What to do, in order: value, step, source (of joins: None), sources, does the step save
+        #: what it will need, the values that are not needed afterwards.
+        self.work: list[tuple[int, Step, int | None, tuple[int, ...], bool, tuple[int, ...]]] = []
+        #: What to do on the way back: value, step, source, sources, place in the audit.
+        self.back: list[tuple[int, Step, int | None, tuple[int, ...], int | None]] = []
+        self.names: dict[int, str] = {}
+        clamped = _clamped(network, last_uses, self.output)
+        self.output = clamped.get(self.output, self.output)
+        for value, source in clamped.items():
+            last_uses[source] = last_uses[value]
+        fused = set(clamped.values())
+        for value in range(m, self.values):
+            if value not in last_uses or value in clamped:
+                continue
+            node = nodes[value - m]
+            rule = None if rules is None else rules[value - m]
+            step = node.layer.step(rule, dtype, value in fused)
+            sources = tuple(clamped.get(source, source) for source in node.sources)
+            source = None if step.joins else sources[0]
+            ends = tuple({s for s in sources if last_uses[s] == value})
+            saves = rules is None or step.remembers
+            self.work.append((value, step, source, sources, saves, ends))
+            self.names[value] = node.name
+        self.audited: list[str] = []
+        self.rules: list[Any] = []
+        for value, step, source, sources, *_ in reversed(self.work):
+            place = None
+            if step.redistributes and rules is not None:
+                place = len(self.audited)
+                self.audited.append(self.names[value])
+                self.rules.append(rules[value - m])
+            self.back.append((value, step, source, sources, place))
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """The network's output, keeping nothing."""
-        values: list[np.ndarray | None] = [x]
-        for number, (step, source) in enumerate(zip(self.steps, self.sources, strict=True)):
-            values.append(step.forward(values[source]))
-            if self.last_uses[source] == number:
-                values[source] = None
-        if not all_finite(values[-1]):
-            self.trace(x)  # which finds the layer
-        return values[-1]
+    def _start(self, x: Any) -> list[Any]:
+        values = [x] if len(self.inputs) == 1 else [x[name] for name in self.inputs]
+        values.extend([None] * (self.values - len(values)))
+        return values
 
-    def trace(self, x: np.ndarray) -> Trace:
+    def forward(self, x: Any) -> np.ndarray:
+        """The output, keeping nothing; x as `Network.check_inputs` gives it."""
+        values = self._start(x)
+        for value, step, source, sources, _, ends in self.work:
+            if source is None:
+                values[value] = step.forward(*_all(values, step, sources))
+            else:
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
+                values[value] = step.forward(given)
+            for end in ends:
+                values[end] = None
+        output = to_plain(values[self.output])
+        if not all_finite(output):
+            self._complain(x)
+        return output
+
+    def trace(self, x: Any) -> Trace:
         """A forward pass that keeps what redistribution and gradient need.
 
         Raises
@@ -65,21 +117,34 @@ class Plan:
             If the output overflows, naming the layer. (What overflows on the way, but is bounded
             again by a later layer, loses its relevance, which the audit shows.)
         """
-        values = [x]
-        saved = []
-        for step, source in zip(self.steps, self.sources, strict=True):
-            value, kept = step.trace(values[source])
-            values.append(value)
-            saved.append(kept)
-        if not all_finite(values[-1]):
-            self._complain(values)
-        return Trace(self, values[-1], saved)
+        values = self._start(x)
+        shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
+        saved = [None] * self.values
+        for value, step, source, sources, saves, ends in self.work:
+            if source is None:
+                values[value], saved[value] = step.trace(*_all(values, step, sources))
+            else:
+                given = values[source]
+                if step.plain and type(given) is Blocked:
+                    given = to_plain(given)
+                if saves:
+                    values[value], saved[value] = step.trace(given)
+                else:
+                    values[value] = step.forward(given)
+            for end in ends:
+                values[end] = None
+        output = to_plain(values[self.output])
+        if not all_finite(output):
+            self._complain(x)
+        return Trace(self, output, saved, shapes)
 
-    def _complain(self, values: list[np.ndarray]) -> NoReturn:
-        for name, value in zip(self.all_names, values[1:], strict=True):
-            if not all_finite(value):
+    def _complain(self, x: Any) -> NoReturn:
+        values = self._start(x)
+        for value, step, _, sources, *_ in self.work:
+            values[value] = step.forward(*_all(values, step, sources))
+            if not all_finite(_numbers(values[value])):
                 raise FloatingPointError(
-                    f"the forward pass overflows {self.dtype} in layer {name}"
+                    f"the forward pass overflows {self.dtype} in layer {self.names[value]}"
                     + ("; try float64" if self.dtype == np.float32 else "")
                 )
         raise AssertionError("no value overflows")
@@ -87,71 +152,160 @@ class Plan:
 
 @dataclass(slots=True)
 class Trace:
-    """One forward pass through a plan: its output, and what each step saved."""
+    """One forward pass through a plan: its output, and what each step saved.
+
+    It serves one pass back, `redistribute` or `gradient`, which frees what was saved on its way.
+    """
 
     plan: Plan
     output: np.ndarray
     saved: list[Any]
+    #: Those of several inputs.
+    shapes: list[tuple[int, ...]]
 
-    def redistribute(self, relevance: np.ndarray) -> tuple[np.ndarray, Audit]:
-        """Relevance of the inputs (n, k, *shape) from that of the outputs, and its audit.
+    def redistribute(self, relevance: np.ndarray) -> tuple[Any, Audit]:
+        """Relevance of the inputs (n, k, *shape) from that of the output, and its audit.
+
+        Of several inputs it is a dict by their names.
 
         Raises
         ------
         FloatingPointError
             If relevance overflows, naming the node.
         """
-        plan = self.plan
+        plan, saved = self.plan, self.saved
         n, k = relevance.shape[:2]
         places = len(plan.audited)
         book = np.zeros((5, places, n, k))
-        accounts, passed = book[:4].reshape(places, n, k, 4), book[4]
-        arriving: list[np.ndarray | None] = [*[None] * len(plan.steps), relevance]
-        for number in range(len(plan.steps) - 1, -1, -1):
-            signal, arriving[number + 1] = arriving[number + 1], None
-            if signal is None:
-                continue
-            place = plan.places.get(number)
-            account = None if place is None else accounts[place]
-            signal = plan.steps[number].redistribute(self.saved[number], signal, account)
-            if place is not None:
-                columns = math.prod(signal.shape[2:])
-                plan.core.row_sums(signal.reshape(n * k, columns), passed[place].reshape(n * k))
-            _arrive(arriving, plan.sources[number], signal)
-        audit = Audit(plan.names, plan.rules, accounts, passed)
+        accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
+        arriving: list[Any] = [None] * plan.values
+        arriving[plan.output] = relevance
+        for value, step, source, sources, place in plan.back:
+            signal, arriving[value] = arriving[value], None
+            kept, saved[value] = saved[value], None
+            if step.plain and type(signal) is Blocked:
+                signal = to_plain(signal)
+            if place is None:
+                signal = step.redistribute(kept, signal, None)
+            else:
+                signal = step.redistribute(kept, signal, accounts[place])
+                _add_up(plan.core, (signal,) if source is not None else signal, passed[place])
+            if source is None:
+                _arrive(arriving, sources, signal)
+            else:
+                already = arriving[source]
+                arriving[source] = signal if already is None else _meet(already, signal)
+        audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
-        return _arrived(arriving), audit
+        return self._arrived(arriving, n, k), audit
 
-    def gradient(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the input (n, k, *shape) from that of the outputs.
+    def gradient(self, gradient: np.ndarray) -> Any:
+        """Gradient with respect to the input (n, k, *shape) from that of the output.
+
+        With respect to several inputs it is a dict by their names.
 
         Raises
         ------
         FloatingPointError
             If it overflows.
         """
-        plan = self.plan
-        arriving: list[np.ndarray | None] = [*[None] * len(plan.steps), gradient]
-        for number in range(len(plan.steps) - 1, -1, -1):
-            signal, arriving[number + 1] = arriving[number + 1], None
-            if signal is None:
-                continue
-            signal = plan.steps[number].gradient(self.saved[number], signal)
-            _arrive(arriving, plan.sources[number], signal)
-        result = _arrived(arriving)
-        if not all_finite(result):
-            raise FloatingPointError(f"the gradient overflows {plan.dtype}; try float64")
+        plan, saved = self.plan, self.saved
+        arriving: list[Any] = [None] * plan.values
+        arriving[plan.output] = gradient
+        for value, step, source, sources, _ in plan.back:
+            signal, arriving[value] = arriving[value], None
+            kept, saved[value] = saved[value], None
+            if step.plain and type(signal) is Blocked:
+                signal = to_plain(signal)
+            signal = step.gradient(kept, signal)
+            _arrive(arriving, sources, signal if source is None else (signal,))
+        result = self._arrived(arriving, *gradient.shape[:2])
+        for array in result.values() if isinstance(result, dict) else (result,):
+            if not all_finite(array):
+                raise FloatingPointError(f"the gradient overflows {plan.dtype}; try float64")
         return result
 
+    def _arrived(self, arriving: list[Any], n: int, k: int) -> Any:
+        """What arrived at the inputs; 0 at those that do not lead to the output."""
+        names = self.plan.inputs
+        if len(names) == 1:  # every value comes from it
+            return to_plain(arriving[0])
+        results = [
+            np.zeros((n, k, *shape[1:]), self.plan.dtype) if signal is None else to_plain(signal)
+            for signal, shape in zip(arriving, self.shapes, strict=False)
+        ]
+        return dict(zip(names, results, strict=True))
 
-def _arrived(arriving: list[np.ndarray | None]) -> np.ndarray:
-    """What arrived at the network's input; every network reads it."""
-    assert arriving[0] is not None
-    return arriving[0]
+
+def _clamped(network: Network, last_uses: dict[int, int], output: int) -> dict[int, int]:
+    """Values of ReLUs that the layer before gives itself: ReLU's value -> that layer's.
+
+    That is where nothing else uses what the layer gives: relevance passes through a ReLU, so
+    nobody will ask for it.
+    """
+    m = len(network.inputs)
+    uses: dict[int, int] = {}
+    for value in last_uses:
+        if value >= m:
+            for source in network.nodes[value - m].sources:
+                uses[source] = uses.get(source, 0) + 1
+    clamped = {}
+    for value in last_uses:
+        if value < m or type(network.nodes[value - m].layer) is not ReLU:
+            continue
+        (source,) = network.nodes[value - m].sources
+        alone = source >= m and source != output and uses[source] == 1
+        if alone and network.nodes[source - m].layer.clamps:
+            clamped[value] = source
+    return clamped
 
 
-def _arrive(arriving: list[np.ndarray | None], source: int, signal: np.ndarray) -> None:
-    """Add what flows back to a value; where a value was used twice, both parts meet."""
-    already = arriving[source]
-    arriving[source] = signal if already is None else already + signal
+def _last_uses(network: Network, output: int) -> dict[int, int]:
+    """For each value that leads to the output, the last value made from it (its own: none)."""
+    m = len(network.inputs)
+    uses = {output: output}
+    for value in range(output, m - 1, -1):
+        if value in uses:
+            for source in network.nodes[value - m].sources:
+                uses.setdefault(source, value)
+    return uses
+
+
+def _add_up(core: Any, parts: Sequence[Value], sums: np.ndarray) -> None:
+    """Σ_i R_i over all inputs of a layer, for each sample and target: (n * k,)."""
+    total = sums
+    for part in parts:
+        array = part.array if type(part) is Blocked else part
+        core.row_sums(array.reshape(len(sums), math.prod(array.shape[2:])), total)
+        if total is not sums:
+            sums += total
+        elif len(parts) > 1:
+            total = np.empty_like(sums)
+
+
+def _numbers(value: Value) -> np.ndarray:
+    """All numbers of a value, in some order, zeros among them."""
+    return value.array if type(value) is Blocked else value
+
+
+def _all(values: list[Any], step: Step, sources: tuple[int, ...]) -> list[Any]:
+    """The values that come into a step, plain where it wants them so."""
+    if step.plain:
+        return [to_plain(values[source]) for source in sources]
+    return [values[source] for source in sources]
+
+
+def _arrive(arriving: list[Any], sources: tuple[int, ...], signals: Sequence[Value]) -> None:
+    """Add what flows back to values; where a value was used twice, both parts meet."""
+    for source, signal in zip(sources, signals, strict=True):
+        already = arriving[source]
+        arriving[source] = signal if already is None else _meet(already, signal)
+
+
+def _meet(one: Value, other: Value) -> Value:
+    """The sum of two signals, blocked if one of them is."""
+    if type(one) is Blocked or type(other) is Blocked:
+        one, other = to_blocked(one, 2), to_blocked(other, 2)
+        return Blocked(one.array + other.array, one.channels, lead=2)
+    return one + other

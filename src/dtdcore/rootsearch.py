@@ -40,7 +40,7 @@ class System:
 
     def __init__(self, network: Network, shape: tuple[int, ...], outputs: int) -> None:
         layers, shapes = network.layers, network.shapes(shape)
-        chain = all(node.source == number for number, node in enumerate(network.nodes))
+        chain = network.is_chain
         stop, self.members = None, np.eye(outputs, dtype=bool)
         members = self.members
         for number in range(len(layers) - 1, -1, -1) if chain else ():

@@ -2,21 +2,51 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers: `forward(x)`, `redistribute(x, relevance, rule)` and `gradient(x, gradient)`."""
 
-from dtdcore.layers.activations import Clip, Identity, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from dtdcore.layers.activations import (
+    ELU,
+    Clip,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from dtdcore.layers.base import Layer
+from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
-from dtdcore.layers.shaping import Flatten
+from dtdcore.layers.joining import Add, Concat
+from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
 
 __all__ = [
+    "ELU",
+    "Add",
+    "BatchNorm",
+    "ChannelAffine",
     "Clip",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Flatten",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "Layer",
     "LeakyReLU",
+    "Multiply",
     "NeuronPool",
+    "PReLU",
+    "Pad",
     "ReLU",
+    "Reshape",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Transpose",
+    "Upsample",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import check_number
-from dtdcore.layers.base import Layer, Shape
+from dtdcore.arrays import as_channels, cast, check_number
+from dtdcore.layers.base import Layer, Shape, check_channels
 from dtdcore.rules import Rule
-from dtdcore.steps.activations import ActivationStep, SoftmaxStep
+from dtdcore.steps.activations import ActivationStep, PReLUStep, SoftmaxStep
 from dtdcore.steps.base import Step
 
 
@@ -21,6 +21,11 @@ class _Activation(Layer):
     (The activation belongs to the neuron whose pre-activation it takes; the rule of that neuron's
     layer redistributes R_j.)
     """
+
+    #: f(0) = 0?
+    keeps_zero: bool = True
+    #: f(x) ≥ 0 for all x?
+    nonnegative: bool = False
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         return ActivationStep(self)
@@ -34,6 +39,8 @@ class _Activation(Layer):
 
 class ReLU(_Activation):
     """y = max(0, x); slope 1 where x > 0, else 0."""
+
+    nonnegative = True
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0)
@@ -89,6 +96,8 @@ class Clip(_Activation):
         super().__init__()
         self.low = check_number(low, "low", -np.inf)
         self.high = check_number(high, "high", self.low)
+        self.keeps_zero = self.low <= 0 <= self.high
+        self.nonnegative = self.low >= 0
 
     def options(self) -> dict[str, Any]:
         """`low` and `high`."""
@@ -114,6 +123,8 @@ class Tanh(_Activation):
 class Sigmoid(_Activation):
     """y = 1 / (1 + exp(-x)); slope y (1 - y)."""
 
+    keeps_zero = False
+
     def _apply(self, x: np.ndarray) -> np.ndarray:
         e = np.exp(-np.abs(x))  # at most 1: nothing overflows
         return np.where(x >= 0, 1, e) / (1 + e)
@@ -122,8 +133,123 @@ class Sigmoid(_Activation):
         return y * (1 - y)
 
 
+class ELU(_Activation):
+    """y = x where x > 0, else alpha · (exp(x) - 1).
+
+    Parameters
+    ----------
+    alpha : float
+        ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `alpha` is not a finite number ≥ 0.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = check_number(alpha, "alpha", 0)
+
+    def options(self) -> dict[str, Any]:
+        """`alpha`."""
+        return {"alpha": self.alpha}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0, x, x.dtype.type(self.alpha) * np.expm1(np.minimum(x, 0)))
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(x > 0, x.dtype.type(1), y + x.dtype.type(self.alpha))
+
+
+class HardSigmoid(_Activation):
+    """y = min(max(slope · x + offset, 0), 1); its derivative is `slope` strictly between, else 0.
+
+    Parameters
+    ----------
+    slope, offset : float
+        slope ≥ 0; 1/6 and 1/2 by default, as in MobileNet v3. (ONNX and Keras: 0.2 and 0.5.)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not a finite number, or slope < 0.
+    """
+
+    keeps_zero = False
+    nonnegative = True
+
+    def __init__(self, slope: float = 1 / 6, offset: float = 0.5) -> None:
+        super().__init__()
+        self.slope = check_number(slope, "slope", 0)
+        self.offset = check_number(offset, "offset", -np.inf)
+
+    def options(self) -> dict[str, Any]:
+        """`slope` and `offset`."""
+        return {"slope": self.slope, "offset": self.offset}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        dtype = x.dtype.type
+        return np.clip(dtype(self.slope) * x + dtype(self.offset), dtype(0), dtype(1))
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where((y > 0) & (y < 1), x.dtype.type(self.slope), x.dtype.type(0))
+
+
+class HardSwish(_Activation):
+    """y = x · min(max(x / 6 + 1/2, 0), 1), as in MobileNet v3."""
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return x * np.clip(x / 6 + x.dtype.type(0.5), 0, 1)
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        zero, one = x.dtype.type(0), x.dtype.type(1)
+        return np.where(x <= -3, zero, np.where(x >= 3, one, x / 3 + x.dtype.type(0.5)))
+
+
+class PReLU(Layer):
+    """y = x where x > 0, else slope_c · x in channel c. Relevance passes through unchanged.
+
+    Parameters
+    ----------
+    slope : array (channels,)
+        Learned; one number serves all channels.
+
+    Raises
+    ------
+    ValueError
+        If `slope` has another shape, or is not finite.
+    """
+
+    def __init__(self, slope: Any) -> None:
+        super().__init__()
+        self.slope = as_channels(slope, "slope")
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the slopes."""
+        return self.slope.dtype
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`slope`."""
+        return {"slope": self.slope}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The same: see `Layer.output_shape`."""
+        check_channels(self, self.slope, input_shape)
+        return input_shape
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return PReLUStep(cast(self.slope, dtype, "slope"))
+
+    def __repr__(self) -> str:
+        return f"PReLU({len(self.slope)})"
+
+
 class Softmax(_Activation):
     """y_c = exp(x_c) / Σ_l exp(x_l) over axis 1. Relevance passes through to the logits."""
+
+    keeps_zero = False
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The same: see `Layer.output_shape`."""

@@ -7,6 +7,7 @@ Plain arrays, batch axis first. A network is nothing but layers wired together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from dtdcore.arrays import (
     as_signal,
     own,
 )
+from dtdcore.blocked import to_plain
 from dtdcore.rules import Rule
 from dtdcore.steps.base import Step
 
@@ -29,12 +31,18 @@ STEPS_KEPT = 16
 class Layer:
     """Base of all layers. Immutable once made, so that networks and threads may share one."""
 
-    #: True for layers with weights, which redistribute relevance by a rule.
+    #: True for linear layers, which redistribute relevance by a rule.
     takes_rule: ClassVar[bool] = False
+    #: The rule of a linear layer that has learned nothing, where the user names none for it.
+    default_rule: ClassVar[Rule | None] = None
     #: True for layers that pool neurons: relevance goes back "proportional" or to the "winner".
     pools: ClassVar[bool] = False
     #: True for layers that only rearrange numbers, so that their domain is that of their input.
     rearranges: ClassVar[bool] = False
+    #: True for layers of several inputs: x is a list of arrays, relevance comes back as a tuple.
+    joins: ClassVar[bool] = False
+    #: True for layers whose steps can apply the ReLU that follows themselves.
+    clamps: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
@@ -43,6 +51,11 @@ class Layer:
     def input_shape(self) -> Shape | None:
         """Shape of one input, without the batch axis; None where several fit."""
         return None
+
+    @property
+    def needs_rule(self) -> bool:
+        """Must the user's rules name one for the layer? True for layers with learned weights."""
+        return self.takes_rule and self.default_rule is None
 
     @property
     def dtype(self) -> np.dtype:
@@ -62,34 +75,64 @@ class Layer:
         """The other arguments by name, as JSON can hold them, for `Network.save`."""
         return {}
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Shape of one output for inputs of `input_shape`, without the batch axis.
+    def output_shape(self, *input_shapes: Shape) -> Shape:
+        """Shape of one output, without the batch axis, from that of the input (of each input).
 
         Raises
         ------
         ValueError
             If the layer cannot take inputs of this shape.
         """
-        return input_shape
+        (shape,) = input_shapes
+        return shape
 
-    def step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        """The layer made ready for a rule (None: forward and gradient only); made once, kept."""
-        key = (rule, dtype)
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer for scale_j · y_j + shift_j in output channel j; None where there is none.
+
+        `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        """
+        return None
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """A layer that takes x where this one takes scale_i · x_i + shift_i in input channel i.
+
+        None where there is none: the layer is not linear, or pads with zeros that the shift would
+        change. `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        """
+        return None
+
+    def step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        """The layer made ready for a rule (None: forward and gradient only); made once, kept.
+
+        `relu`, where the layer `clamps`: followed by a ReLU, in one.
+        """
+        key = (rule, dtype, relu)
         step = self._steps.get(key)
         if step is None:
-            step = self._make_step(rule, dtype)
+            step = self._make_step(rule, dtype, relu) if relu else self._make_step(rule, dtype)
             if len(self._steps) >= STEPS_KEPT:
                 self._steps.clear()
             self._steps[key] = step
         return step
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
         raise NotImplementedError  # every layer answers this
 
-    def _inputs(self, x: Any) -> np.ndarray:
-        x = as_batch(x, self.input_shape, default=self.dtype)
-        self.output_shape(x.shape[1:])
-        return x
+    def _inputs(self, x: Any) -> list[np.ndarray]:
+        if not self.joins:
+            xs = [as_batch(x, self.input_shape, default=self.dtype)]
+        elif not isinstance(x, Sequence) or not x:
+            raise TypeError(f"{self!r} takes a list of arrays, got {type(x).__name__}")
+        else:
+            xs = [as_batch(part, None, f"x[{i}]", self.dtype) for i, part in enumerate(x)]
+            if len({len(part) for part in xs}) > 1:
+                raise ValueError(
+                    f"all x must have one batch axis, got {', '.join(str(p.shape) for p in xs)}"
+                )
+            dtype = np.result_type(*(part.dtype for part in xs))
+            xs = [np.asarray(part, dtype) for part in xs]
+        self.output_shape(*(part.shape[1:] for part in xs))
+        return xs
 
     def forward(self, x: Any) -> np.ndarray:
         """The outputs of the layer.
@@ -97,6 +140,7 @@ class Layer:
         Parameters
         ----------
         x : array (n, *input shape)
+            A list or tuple of arrays for layers with several inputs.
 
         Returns
         -------
@@ -110,13 +154,14 @@ class Layer:
         FloatingPointError
             If the result overflows.
         """
-        x = self._inputs(x)
-        result = self.step(None, x.dtype).forward(x)
+        xs = self._inputs(x)
+        dtype = xs[0].dtype
+        result = to_plain(self.step(None, dtype).forward(*xs))
         if not all_finite(result):
-            raise FloatingPointError(f"the forward pass overflows {x.dtype} in {self!r}")
-        return own(result, x)
+            raise FloatingPointError(f"the forward pass overflows {dtype} in {self!r}")
+        return _own(result, xs)
 
-    def redistribute(self, x: Any, relevance: Any, rule: Rule | str | None = None) -> np.ndarray:
+    def redistribute(self, x: Any, relevance: Any, rule: Rule | str | None = None) -> Any:
         """Relevance of the outputs in, relevance of the inputs out.
 
             z_j = Σ_i q_ij        s_j = R_j / z_j  (0 where z_j = 0)        R_i = Σ_j q_ij s_j
@@ -124,17 +169,17 @@ class Layer:
         Parameters
         ----------
         x : array (n, *input shape)
-            Inputs of the layer.
+            Inputs of the layer; a list or tuple of arrays where there are several.
         relevance : array (n, *output shape) or (n, k, *output shape)
             R_j; with the axis k, for k targets at once.
         rule : Rule, optional
-            Gives q_ij. Needed by layers with weights; pools take "proportional" (None) or
+            Gives q_ij. Needed by layers with learned weights; pools take "proportional" (None) or
             "winner"; activations pass relevance through unchanged, whatever the rule.
 
         Returns
         -------
         array (n, *input shape) or (n, k, *input shape)
-            In the dtype of x.
+            In the dtype of x; a tuple with one for each input where there are several.
 
         Raises
         ------
@@ -143,48 +188,65 @@ class Layer:
         TypeError
             If the layer cannot take the rule.
         """
+        rule = self.default_rule if rule is None else rule
         if rule is None and self.takes_rule:
             raise TypeError(f"{type(self).__name__} needs a rule, such as dtdcore.ZPlus()")
         if not (rule is None or isinstance(rule, (Rule, str))):
             raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
-        x = self._inputs(x)
-        return self._back("relevance", x, relevance, self.step(rule, x.dtype))
+        xs = self._inputs(x)
+        return self._back("relevance", xs, relevance, self.step(rule, xs[0].dtype))
 
-    def gradient(self, x: Any, gradient: Any) -> np.ndarray:
+    def gradient(self, x: Any, gradient: Any) -> Any:
         """Gradient with respect to the inputs from that with respect to the outputs.
 
         Parameters
         ----------
         x : array (n, *input shape)
-            Inputs of the layer.
+            Inputs of the layer; a list or tuple of arrays where there are several.
         gradient : array (n, *output shape) or (n, k, *output shape)
 
         Returns
         -------
         array (n, *input shape) or (n, k, *input shape)
-            In the dtype of x.
+            In the dtype of x; a tuple with one for each input where there are several.
 
         Raises
         ------
         ValueError
             If a shape is wrong or a value is not finite.
         """
-        x = self._inputs(x)
-        return self._back("gradient", x, gradient, self.step(None, x.dtype))
+        xs = self._inputs(x)
+        return self._back("gradient", xs, gradient, self.step(None, xs[0].dtype))
 
-    def _back(self, what: str, x: np.ndarray, signal: Any, step: Step) -> np.ndarray:
-        shape = self.output_shape(x.shape[1:])
-        signal, single = as_signal(signal, what, len(x), shape, x.dtype)
-        _, saved = step.trace(x)
+    def _back(self, what: str, xs: list[np.ndarray], signal: Any, step: Step) -> Any:
+        shape, dtype = self.output_shape(*(x.shape[1:] for x in xs)), xs[0].dtype
+        signal, single = as_signal(signal, what, len(xs[0]), shape, dtype)
+        _, saved = step.trace(*xs)
         if what == "gradient":
-            result = step.gradient(saved, signal)
+            results = step.gradient(saved, signal)
         else:
-            result = step.redistribute(saved, signal, np.zeros((*signal.shape[:2], 4)))
-        if not all_finite(result):
-            raise FloatingPointError(f"{what} overflows {x.dtype} in {self!r}")
-        result = own(result, signal)
-        return result[:, 0] if single else result
+            results = step.redistribute(saved, signal, np.zeros((*signal.shape[:2], 4)))
+        results = [to_plain(result) for result in (results if self.joins else (results,))]
+        if not all(map(all_finite, results)):
+            raise FloatingPointError(f"{what} overflows {dtype} in {self!r}")
+        results = [_own(result, [signal, *results[:i]]) for i, result in enumerate(results)]
+        if single:
+            results = [result[:, 0] for result in results]
+        return tuple(results) if self.joins else results[0]
 
     def __repr__(self) -> str:
         arguments = [f"{name}={value!r}" for name, value in self.options().items()]
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def check_channels(layer: Layer, numbers: np.ndarray, shape: Shape) -> None:
+    """Raise a ValueError unless inputs of `shape` have a channel for each number, if several."""
+    if len(numbers) > 1 and (not shape or shape[0] != len(numbers)):
+        raise ValueError(f"{layer!r} takes inputs with {len(numbers)} channels, got {shape}")
+
+
+def _own(result: np.ndarray, arguments: list[np.ndarray]) -> np.ndarray:
+    """`result`, copied if it shares memory with one of the arguments."""
+    for argument in arguments:
+        result = own(result, argument)
+    return result

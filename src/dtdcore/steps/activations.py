@@ -8,28 +8,40 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.steps.base import Step
+from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.steps.base import Step, Value
 
 
 class ActivationStep(Step):
     """An elementwise activation: relevance passes through unchanged.
 
     The layer gives `_apply(x)` and `_slope(x, y)`, the derivative at x where the output is y.
+    Where f(0) = 0, blocked images stay blocked: their zero lanes stay zero.
     """
+
+    remembers = False
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
+        self.plain = not layer.keeps_zero
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Value) -> Value:
+        if type(x) is Blocked:
+            nonnegative = x.nonnegative or self.layer.nonnegative
+            return Blocked(self.layer._apply(x.array), x.channels, nonnegative)
         return self.layer._apply(x)
 
-    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        y = self.layer._apply(x)
+    def trace(self, x: Value) -> tuple[Value, Any]:
+        y = self.forward(x)
         return y, (x, y)
 
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
+    def gradient(self, saved: Any, gradient: Value) -> Value:
         x, y = saved
-        return gradient * self.layer._slope(x, y)[:, None]
+        if type(x) is Blocked:
+            slope = self.layer._slope(x.array, y.array)
+            gradient = to_blocked(gradient, 2)
+            return Blocked(gradient.array * slope[:, None], gradient.channels, lead=2)
+        return to_plain(gradient) * self.layer._slope(x, y)[:, None]
 
 
 class SoftmaxStep(ActivationStep):
@@ -39,3 +51,25 @@ class SoftmaxStep(ActivationStep):
         _, y = saved
         y = y[:, None]
         return y * (gradient - np.sum(y * gradient, axis=2, keepdims=True))
+
+
+class PReLUStep(Step):
+    """y = x where x > 0, else slope_c · x, with a slope for each channel."""
+
+    remembers = False
+
+    def __init__(self, slope: np.ndarray) -> None:
+        self.slope = slope
+
+    def _slopes(self, x: np.ndarray) -> np.ndarray:
+        slope = self.slope.reshape(-1, *[1] * (x.ndim - 2))
+        return np.where(x > 0, x.dtype.type(1), slope)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x * self._slopes(x)
+
+    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.forward(x), x
+
+    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
+        return gradient * self._slopes(saved)[:, None]

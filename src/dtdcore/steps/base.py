@@ -4,6 +4,10 @@
 
 A step knows no network. `plan.Plan` runs the steps of a whole network, `layer.redistribute` runs
 one alone. Relevance has an axis for targets, (n, k, *shape): k targets share one forward pass.
+
+A value between steps is a plain C-contiguous array or a `Blocked` image. Steps with `plain` take
+and give plain arrays only; who runs them converts. A step that `joins` takes several values, and
+gives back a tuple with one signal for each.
 """
 
 from __future__ import annotations
@@ -12,8 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.blocked import Blocked
+
 # Columns of an account, (n, k, 4) float64: what came in, and what was not passed on.
 RECEIVED, BIAS, STABILISER, LOST = range(4)
+
+#: What flows between steps.
+Value = np.ndarray | Blocked
 
 
 class Step:
@@ -21,19 +30,25 @@ class Step:
 
     #: False where relevance passes through unchanged, so that there is nothing to account for.
     redistributes = False
+    #: False where `redistribute` needs nothing of the forward pass: then a plan saves nothing.
+    remembers = True
+    #: True where only plain arrays come in and go out; False: plain or blocked, either way.
+    plain = True
+    #: True where several values come in: (*xs), and a tuple of signals goes back.
+    joins = False
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """The outputs of the layer for inputs x (n, *shape)."""
         raise NotImplementedError  # every step answers this
 
-    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+    def trace(self, x: Any) -> tuple[Any, Any]:
         """The outputs, and what `redistribute` and `gradient` need to know of this pass."""
         return self.forward(x), x
 
-    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
+    def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
         """Relevance of the inputs from that of the outputs (n, k, *shape); books in `account`."""
         return relevance
 
-    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
+    def gradient(self, saved: Any, gradient: Any) -> Any:
         """Gradient with respect to the inputs from that of the outputs (n, k, *shape)."""
         raise NotImplementedError  # every step answers this

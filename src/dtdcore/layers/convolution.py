@@ -1,0 +1,343 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Convolutions of signals, images and volumes, and their transposes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import as_float, cast, check_count, check_finite
+from dtdcore.layers.base import Layer, Shape
+from dtdcore.rules import Rule
+from dtdcore.steps.base import Step
+from dtdcore.steps.convolution import ConvOperator, Window
+from dtdcore.steps.linear import LinearStep, linear_step
+
+
+class _Convolution(Layer):
+    """What convolutions and their transposes share. `weight` and `bias` are read-only."""
+
+    takes_rule = True
+    clamps = True
+    transposed = False
+
+    def __init__(
+        self, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+    ) -> None:
+        super().__init__()
+        weight = as_float(weight, "weight")
+        if weight.ndim not in (3, 4, 5) or 0 in weight.shape:
+            first = "inputs, outputs" if self.transposed else "outputs, inputs"
+            raise ValueError(
+                f"weight must have shape ({first} / groups, *kernel) with a kernel of 1, 2 or 3 "
+                f"axes and no size 0, got {weight.shape}"
+            )
+        check_finite(weight, "weight")
+        self.groups = check_count(groups, "groups")
+        if weight.shape[0] % self.groups:
+            raise ValueError(
+                f"groups={self.groups} must divide the {weight.shape[0]} channels of weight axis 0"
+            )
+        self.weight = weight.copy()
+        self.weight.flags.writeable = False
+        ends = weight.shape[0], weight.shape[1] * self.groups
+        self.inputs, self.outputs = ends if self.transposed else ends[::-1]
+        self.bias: np.ndarray | None = None
+        if bias is not None:
+            bias = as_float(bias, "bias")
+            if bias.shape != (self.outputs,):
+                raise ValueError(f"bias must have shape ({self.outputs},), got {bias.shape}")
+            check_finite(bias, "bias")
+            self.bias = cast(bias, weight.dtype, "bias").copy()
+            self.bias.flags.writeable = False
+        kernel = weight.shape[2:]
+        axes = len(kernel)
+        self.stride = per_axis(stride, "stride", axes)
+        self.dilation = per_axis(dilation, "dilation", axes)
+        self.padding = paddings(padding, kernel, self.stride, self.dilation)
+        before, after = zip(*self.padding, strict=True)
+        self._window = Window(kernel, self.stride, self.dilation, before, after)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the weights."""
+        return self.weight.dtype
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`weight` and, where there is one, `bias`."""
+        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+
+    def options(self) -> dict[str, Any]:
+        """`stride`, `padding` (before and after each axis), `dilation` and `groups`."""
+        return {
+            "stride": list(self.stride),
+            "padding": [list(pair) for pair in self.padding],
+            "dilation": list(self.dilation),
+            "groups": self.groups,
+        }
+
+    def _operator(self, dtype: np.dtype) -> ConvOperator:
+        bias = None if self.bias is None else cast(self.bias, dtype, "bias")
+        weight = cast(self.weight, dtype, "weight")
+        return ConvOperator(weight, bias, self._window, self.groups, self.transposed)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """(outputs, *pixels): see `Layer.output_shape`."""
+        axes = len(self._window.kernel)
+        if len(input_shape) != axes + 1 or input_shape[0] != self.inputs:
+            sizes = ("length", "height, width", "depth, height, width")[axes - 1]
+            raise ValueError(
+                f"{self!r} takes inputs of shape ({self.inputs}, {sizes}), got {input_shape}"
+            )
+        results = self._window.results(input_shape[1:])
+        if 0 in input_shape or min(results) < 1:
+            raise ValueError(f"{self!r} has no output for inputs of shape {input_shape}")
+        return (self.outputs, *results)
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        if rule is None and not relu:
+            return LinearStep(self._operator(dtype))
+        # the plain step's weights, packed once, serve all others
+        return linear_step(self.step(None, dtype).operator, rule, relu)
+
+    def __repr__(self) -> str:
+        kernel = "x".join(map(str, self._window.kernel))
+        parts = [f"{self.inputs} -> {self.outputs}", kernel]
+        if set(self.stride) != {1}:
+            parts.append(f"stride {_short(self.stride)}")
+        if any(map(any, self.padding)):
+            parts.append(f"padding {_short([b if b == a else (b, a) for b, a in self.padding])}")
+        if set(self.dilation) != {1}:
+            parts.append(f"dilation {_short(self.dilation)}")
+        if self.groups != 1:
+            parts.append(f"groups {self.groups}")
+        if self.bias is not None:
+            parts.append("bias")
+        return f"{type(self).__name__}({', '.join(parts)}, {self.dtype})"
+
+
+class Conv(_Convolution):
+    """A convolution: a_j(v) = Σ_i Σ_t w_jit x_i(v · stride + t · dilation - padding) + b_j.
+
+    x is 0 outside of the image: padding has no share in q_ij, and no relevance goes there, whatever
+    the input domain. Under the w²- and flat rule z_j is smaller at the border, where fewer inputs
+    reach a neuron.
+
+    Parameters
+    ----------
+    weight : array (outputs, inputs / groups, *kernel)
+        w_jit, copied; one, two or three axes of the kernel make a convolution of signals, images
+        or volumes. float32 or float64; whole numbers become float64.
+    bias : array (outputs,), optional
+        b_j. The method's own networks have b_j ≤ 0.
+    stride, dilation : int or sequence of int
+        For all axes, or one for each.
+    padding : int, "valid", "same" or sequence
+        Zeros around the image: for all axes, or for each axis a number or (before, after).
+        "valid": none. "same": the output has ceil(size / stride) pixels, the odd zero at the end;
+        asks for stride 1 (else give numbers).
+    groups : int
+        The channels fall into so many groups that do not see each other; as many as channels:
+        depthwise.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a number is not finite or out of range.
+    TypeError
+        If an argument does not hold numbers of the right kind.
+    """
+
+    def __init__(
+        self,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(weight, bias, stride, padding, dilation, groups)
+
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | ConvTranspose:
+        """The layer followed by y_j · scale_j + shift_j, as one layer."""
+        return _scaled_outputs(self, scale, shift)
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | None:
+        """The layer after x_i · scale_i + shift_i, as one layer.
+
+        None where that is no convolution: zeros around a shifted image are not the shift of zeros.
+        """
+        if np.any(shift) and any(map(any, self.padding)):
+            return None
+        per_group = self.inputs // self.groups
+        out_per_group = self.outputs // self.groups
+        ones = [1] * len(self._window.kernel)
+        by_group = scale.reshape(self.groups, 1, per_group)
+        by_group = np.broadcast_to(by_group, (self.groups, out_per_group, per_group))
+        factors = by_group.reshape(self.outputs, per_group, *ones)
+        bias = None if self.bias is None else np.asarray(self.bias, np.float64)
+        if np.any(shift):
+            by_group = shift.reshape(self.groups, 1, per_group)
+            by_group = np.broadcast_to(by_group, (self.groups, out_per_group, per_group))
+            shifts = by_group.reshape(self.outputs, per_group, *ones)
+            added = np.sum(
+                np.asarray(self.weight, np.float64) * shifts, axis=tuple(range(1, self.weight.ndim))
+            )
+            bias = added if bias is None else bias + added
+        return self._remade(np.asarray(self.weight, np.float64) * factors, bias)
+
+    def _remade(self, weight: np.ndarray, bias: np.ndarray | None) -> Conv:
+        return _remade(self, weight, bias)
+
+
+class ConvTranspose(_Convolution):
+    """A transposed convolution: a_j(u) = Σ_i Σ_t w_ijt x_i(v) + b_j.
+
+    The sum runs over the pixels v and taps t with u = v · stride + t · dilation - padding.
+
+    Parameters
+    ----------
+    weight : array (inputs, outputs / groups, *kernel)
+        w_ijt, copied; axes of the kernel as for `Conv`.
+    bias : array (outputs,), optional
+    stride, dilation : int or sequence of int
+    padding : int or sequence
+        So many pixels are cut off the output: for all axes, or for each axis a number or
+        (before, after).
+    output_padding : int or sequence of int
+        So many pixels more at the end of each axis, smaller than stride or dilation.
+    groups : int
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a number is not finite or out of range.
+    TypeError
+        If an argument does not hold numbers of the right kind.
+    """
+
+    transposed = True
+
+    def __init__(
+        self,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        output_padding: Any = 0,
+    ) -> None:
+        super().__init__(weight, bias, stride, padding, dilation, groups)
+        self.output_padding = per_axis(
+            output_padding, "output_padding", len(self._window.kernel), 0
+        )
+        for more, stride_, dilation_ in zip(
+            self.output_padding, self.stride, self.dilation, strict=True
+        ):
+            if more >= max(stride_, dilation_):
+                raise ValueError(
+                    f"output_padding must be smaller than stride or dilation, got {more} with "
+                    f"stride {stride_} and dilation {dilation_}"
+                )
+        self._window = replace(self._window, grow=self.output_padding)
+
+    def options(self) -> dict[str, Any]:
+        """Those of `Conv` and `output_padding`."""
+        return super().options() | {"output_padding": list(self.output_padding)}
+
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | ConvTranspose:
+        """The layer followed by y_j · scale_j + shift_j, as one layer."""
+        return _scaled_outputs(self, scale, shift)
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> ConvTranspose | None:
+        """The layer after x_i · scale_i, as one layer; None with a shift, which meets borders."""
+        if np.any(shift):
+            return None
+        factors = scale.reshape(-1, *[1] * (self.weight.ndim - 1))
+        bias = None if self.bias is None else np.asarray(self.bias, np.float64)
+        return _remade(self, np.asarray(self.weight, np.float64) * factors, bias)
+
+
+def _remade(layer: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    bias = None if bias is None else cast(bias, layer.dtype, "bias")
+    return type(layer)(cast(weight, layer.dtype, "weight"), bias, **layer.options())
+
+
+def _scaled_outputs(layer: Any, scale: np.ndarray, shift: np.ndarray) -> Any:
+    ones = [1] * len(layer._window.kernel)
+    weight = np.asarray(layer.weight, np.float64)
+    if layer.transposed:  # (inputs, outputs / groups): each group of inputs has its own outputs
+        by_group = np.repeat(scale.reshape(layer.groups, -1), layer.inputs // layer.groups, axis=0)
+        weight = weight * by_group.reshape(*weight.shape[:2], *ones)
+    else:
+        weight = weight * scale.reshape(-1, 1, *ones)
+    bias = shift if layer.bias is None else np.asarray(layer.bias, np.float64) * scale + shift
+    return _remade(layer, weight, np.asarray(bias, np.float64))
+
+
+def per_axis(value: Any, name: str, axes: int, minimum: int = 1) -> tuple[int, ...]:
+    """One whole number for each axis, from one for all or a sequence.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither, or a number is below `minimum`.
+    """
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        numbers = tuple(check_count(number, name, minimum) for number in value)
+        if len(numbers) != axes:
+            raise ValueError(f"{name} must be one number or {axes}, got {len(numbers)}")
+        return numbers
+    return (check_count(value, name, minimum),) * axes
+
+
+def paddings(
+    padding: Any, kernel: Shape, stride: Shape, dilation: Shape
+) -> tuple[tuple[int, int], ...]:
+    """(before, after) for each axis, from what `Conv` takes as padding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of these.
+    """
+    axes = len(kernel)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * axes
+        if padding != "same":
+            raise ValueError(f"padding must be numbers, 'valid' or 'same', got {padding!r}")
+        if set(stride) != {1}:
+            raise ValueError(f"padding='same' asks for stride 1, got {stride}: give numbers")
+        reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return tuple((all_ // 2, all_ - all_ // 2) for all_ in reach)
+    if not isinstance(padding, Iterable):
+        padding = [padding] * axes
+    padding = list(padding)
+    if len(padding) != axes:
+        raise ValueError(
+            f"padding must be one number or one (or (before, after)) for each of {axes} axes, "
+            f"got {padding!r}"
+        )
+    pairs = []
+    for part in padding:
+        if isinstance(part, Iterable) and not isinstance(part, str):
+            pair = tuple(check_count(number, "padding", 0) for number in part)
+            if len(pair) != 2:
+                raise ValueError(f"padding of an axis must be (before, after), got {pair}")
+            pairs.append(pair)
+        else:
+            number = check_count(part, "padding", 0)
+            pairs.append((number, number))
+    return tuple(pairs)
+
+
+def _short(numbers: Any) -> str:
+    numbers = list(numbers)
+    return str(numbers[0]) if len(set(map(str, numbers))) == 1 else str(tuple(numbers))

@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Steps of linear layers with weights, a_j = Σ_i x_i w_ij + b_j, under every rule.
+
+What a layer adds is an `Operator`: the core's calls for its sums, in the layout that they want.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
+from dtdcore.steps.base import LOST, RECEIVED, Step
+
+
+@dataclass(frozen=True)
+class ReadyTerm:
+    """A rule's term in the layout of the core."""
+
+    coefficients: tuple[float, float, float, float]
+    low: np.ndarray | None
+    high: np.ndarray | None
+    #: What the bias adds to z_j, as the quotient takes it; None where the rule leaves it out.
+    bias: np.ndarray | None
+
+
+class Operator:
+    """The sums of one linear layer in one dtype. Arrays are in the core's own layout.
+
+    Inputs have shapes (n, ...), signals (n, k, ...); `geometry` is whatever of an input's shape
+    the sums depend on.
+    """
+
+    #: Whether values and signals are plain arrays.
+    plain: bool
+    core: Any
+    weight: np.ndarray
+    bias: np.ndarray | None
+    #: How many outputs an input reaches at most.
+    fan_out: int
+
+    def take(self, x: Any) -> Any:
+        """A value as `forward` and `spread` take it."""
+        raise NotImplementedError  # every operator answers this
+
+    def geometry(self, x: Any) -> Hashable:
+        """What the sums depend on, of inputs that `take` gave."""
+        raise NotImplementedError  # every operator answers this
+
+    def forward(self, x: Any, relu: bool) -> np.ndarray:
+        """a, or max(0, a)."""
+        raise NotImplementedError  # every operator answers this
+
+    def forward_z(self, x: Any, term: ReadyTerm, relu: bool, want_a: bool) -> tuple[Any, Any]:
+        """a (or None) and z_j = Σ_i p_i w⁺_ij + n_i w⁻_ij."""
+        raise NotImplementedError  # every operator answers this
+
+    def value(self, a: np.ndarray, relu: bool) -> Any:
+        """An array that `forward` gave, as a value for other steps."""
+        raise NotImplementedError  # every operator answers this
+
+    def signal(self, signal: Any) -> np.ndarray:
+        """An arriving signal of the outputs, (n, k, ...)."""
+        raise NotImplementedError  # every operator answers this
+
+    def inputs(self, n: int, k: int, geometry: Hashable) -> np.ndarray:
+        """Room for a signal of the inputs."""
+        raise NotImplementedError  # every operator answers this
+
+    def leave(self, signal: np.ndarray) -> Any:
+        """A signal of the inputs as other steps take it."""
+        raise NotImplementedError  # every operator answers this
+
+    def ready(self, term: Term, bias: bool, geometry: Hashable) -> ReadyTerm:
+        """A rule's term for inputs of one geometry.
+
+        Raises
+        ------
+        ValueError
+            If the term's bounds do not fit the inputs.
+        """
+        raise NotImplementedError  # every operator answers this
+
+    def spread(
+        self, x: Any, term: ReadyTerm, s: np.ndarray, accumulate: bool, result: np.ndarray
+    ) -> None:
+        """r_i = p_i Σ_j w⁺_ij s_j + n_i Σ_j w⁻_ij s_j, added to `result` with `accumulate`."""
+        raise NotImplementedError  # every operator answers this
+
+    def gradient(self, signal: np.ndarray, geometry: Hashable) -> np.ndarray:
+        """Σ_j w_ij g_j."""
+        raise NotImplementedError  # every operator answers this
+
+    def fixed(self, rule: Rule, geometry: Hashable) -> Fixed:
+        """The sums of a rule whose q_ij does not depend on x.
+
+        Raises
+        ------
+        TypeError
+            If the layer cannot take the rule.
+        """
+        raise NotImplementedError  # every operator answers this
+
+    def quotient(
+        self,
+        relevance: np.ndarray,
+        z: np.ndarray,
+        bias: np.ndarray | None,
+        epsilon: float,
+        limit: float,
+        s: np.ndarray,
+        account: np.ndarray,
+    ) -> None:
+        """s_j = R_j / z_j (0 where z_j = 0), stabilised, booked. `s` may be `relevance`."""
+        n, k = relevance.shape[:2]
+        flat = (n, k, math.prod(relevance.shape[2:]))
+        rows = z.reshape(n, flat[2]) if z.ndim == relevance.ndim - 1 else z.reshape(-1)
+        self.core.quotient(
+            relevance.reshape(flat), rows, bias, epsilon, limit, s.reshape(flat), account
+        )
+
+    def limit(self, largest: float) -> float:
+        """A bound of s_j above which Σ_j q_ij s_j could overflow: z_j counts as 0 there."""
+        room = max(1.0, 4.0 * self.fan_out * largest)
+        return float(np.finfo(self.weight.dtype).max) / room
+
+    def largest(self) -> float:
+        """max |w_ij|."""
+        return float(np.abs(self.weight).max(initial=0.0))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A rule with q_ij that does not depend on x: z_j, and R_i = Σ_j q_ij s_j."""
+
+    z: np.ndarray
+    bias: np.ndarray | None
+    #: max |q_ij|.
+    largest: float
+    #: Called with s (n, k, ...); gives r (n, k, ...).
+    spread: Any
+
+
+class LinearStep(Step):
+    """a_j = Σ_i x_i w_ij + b_j, with `relu` max(0, a_j), and its gradient."""
+
+    def __init__(self, operator: Operator, relu: bool = False) -> None:
+        self.operator, self.relu = operator, relu
+        self.plain = operator.plain
+
+    def forward(self, x: Any) -> Any:
+        operator = self.operator
+        return operator.value(operator.forward(operator.take(x), self.relu), self.relu)
+
+    def trace(self, x: Any) -> tuple[Any, Any]:
+        operator = self.operator
+        x = operator.take(x)
+        a = operator.forward(x, self.relu)
+        saved = operator.geometry(x), a if self.relu else None
+        return operator.value(a, self.relu), saved
+
+    def gradient(self, saved: Any, gradient: Any) -> Any:
+        geometry, a = saved
+        signal = self.operator.signal(gradient)
+        if a is not None:
+            signal = signal * (a > 0)[:, None]
+        return self.operator.leave(self.operator.gradient(signal, geometry))
+
+
+class TermsStep(LinearStep):
+    """Rules with q_ij = p_i w⁺_ij + n_i w⁻_ij, one term or two."""
+
+    redistributes = True
+
+    def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
+        super().__init__(operator, relu)
+        self.rule = rule
+        limits = np.finfo(operator.weight.dtype)
+        if rule.epsilon and not limits.smallest_subnormal <= rule.epsilon <= limits.max:
+            raise ValueError(
+                f"epsilon={rule.epsilon:g} is no number above 0 in {operator.weight.dtype}"
+            )
+        self.limit = operator.limit(operator.largest())
+        self._ready: dict[Hashable, list[ReadyTerm]] = {}
+        if operator.plain:
+            self.terms(None)
+
+    def terms(self, geometry: Hashable) -> list[ReadyTerm]:
+        """The rule's terms for inputs of one geometry; made once, kept."""
+        terms = self._ready.get(geometry)
+        if terms is None:
+            rule = self.rule
+            terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
+            if len(self._ready) >= 16:
+                self._ready.clear()
+            self._ready[geometry] = terms
+        return terms
+
+    def trace(self, x: Any) -> tuple[Any, Any]:
+        operator = self.operator
+        x = operator.take(x)
+        geometry = operator.geometry(x)
+        terms = self.terms(geometry)
+        if len(terms) == 1:
+            a, z = operator.forward_z(x, terms[0], self.relu, True)
+            return operator.value(a, self.relu), (x, None, [z])
+        a, first = operator.forward_z(x, terms[0], False, True)
+        z = [first, *(operator.forward_z(x, term, False, False)[1] for term in terms[1:])]
+        # the shares of two terms may depend on a, before the ReLU
+        return operator.value(np.maximum(a, 0) if self.relu else a, self.relu), (x, a, z)
+
+    def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
+        x, a, z = saved
+        operator, rule = self.operator, self.rule
+        geometry = operator.geometry(x)
+        terms = self.terms(geometry)
+        relevance = operator.signal(relevance)
+        n, k = relevance.shape[:2]
+        shares = [relevance]
+        if len(terms) > 1:
+            whole = [
+                zt if term.bias is None else zt + term.bias.reshape(zt.shape[1:])
+                for zt, term in zip(z, terms, strict=True)
+            ]
+            shares = rule.shares(relevance, a, whole)
+            rest = relevance - sum(shares)
+            axes = tuple(range(2, rest.ndim))
+            missing = np.sum(rest, axis=axes, dtype=np.float64)
+            account[:, :, RECEIVED] += missing
+            account[:, :, LOST] += missing
+        else:
+            shares = rule.shares(relevance, a, z)
+        result = operator.inputs(n, k, geometry)
+        s = np.empty(relevance.shape, relevance.dtype)
+        for number, term in enumerate(terms):
+            operator.quotient(
+                shares[number], z[number], term.bias, rule.epsilon, self.limit, s, account
+            )
+            operator.spread(x, term, s, number > 0, result)
+        return operator.leave(result)
+
+    def gradient(self, saved: Any, gradient: Any) -> Any:
+        raise AssertionError("gradients run on plans without rules")
+
+
+class FixedStep(LinearStep):
+    """Rules whose q_ij, and so z_j, does not depend on x: w², flat and a given direction."""
+
+    redistributes = True
+
+    def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
+        super().__init__(operator, relu)
+        if not isinstance(rule, (WSquare, Flat, SearchDirection)):
+            raise TypeError(f"a linear layer cannot take the rule {rule!r}")
+        self.rule = rule
+        self._fixed: dict[Hashable, Fixed] = {}
+        if operator.plain:
+            self.fixed(None)
+
+    def fixed(self, geometry: Hashable) -> Fixed:
+        """The rule's sums for inputs of one geometry; made once, kept."""
+        fixed = self._fixed.get(geometry)
+        if fixed is None:
+            fixed = self.operator.fixed(self.rule, geometry)
+            if len(self._fixed) >= 16:
+                self._fixed.clear()
+            self._fixed[geometry] = fixed
+        return fixed
+
+    def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
+        geometry, _ = saved
+        operator = self.operator
+        fixed = self.fixed(geometry)
+        relevance = operator.signal(relevance)
+        s = np.empty(relevance.shape, relevance.dtype)
+        limit = operator.limit(fixed.largest)
+        operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
+        return operator.leave(fixed.spread(s))
+
+
+def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:
+    """The step of a linear layer for a rule, or without one.
+
+    Raises
+    ------
+    TypeError
+        If the layer cannot take the rule.
+    """
+    if rule is None:
+        return LinearStep(operator, relu)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
+    step = TermsStep if rule.terms() else FixedStep
+    return step(operator, rule, relu)

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the items that describe a network to its nodes: names, and where inputs come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dtdcore.arrays import check_count
+from dtdcore.layers import Layer
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place.
+
+    Values 0 to m - 1 are the network's m inputs, value m + i the output of node i; `sources` are
+    the values that come in.
+    """
+
+    name: str
+    layer: Layer
+    sources: tuple[int, ...]
+
+
+def connect(items: Iterable[Any], inputs: Sequence[str]) -> list[Node]:
+    """The nodes for a list of layers, (name, layer) or (name, layer, sources).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an item is something else, a name comes twice, or a source is unknown.
+    """
+    if isinstance(items, Layer) or not isinstance(items, Iterable):
+        raise TypeError(f"layers must be a list of dtdcore layers, got {items!r}")
+    nodes: list[Node] = []
+    values = {name: value for value, name in enumerate(inputs)}
+    counts: dict[str, int] = {}
+    for item in items:
+        name, layer, sources = None, item, None
+        if isinstance(item, tuple) and len(item) in (2, 3):
+            name, layer, sources = (*item, None)[:3]
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers must be dtdcore layers, got {layer!r}")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"a layer's name must be a text, got {name!r}")
+        kind = type(layer).__name__.lower()
+        counts[kind] = counts.get(kind, 0) + 1
+        name = name or f"{kind}_{counts[kind]}"
+        if name in values:
+            raise ValueError(
+                f"the layer {name!r} has the name of an input"
+                if name in inputs
+                else f"two layers have the name {name!r}"
+            )
+        if sources is None and not nodes and len(inputs) > 1:
+            raise ValueError(
+                f"the first layer, {name}, must say which of the inputs {', '.join(inputs)} it "
+                "takes: (name, layer, sources)"
+            )
+        before = (len(values) - 1,)
+        nodes.append(Node(name, layer, before if sources is None else _find(name, sources, values)))
+        if len(nodes[-1].sources) > 1 and not layer.joins:
+            raise ValueError(f"layer {name}: {layer!r} takes one input, got {sources!r}")
+        values[name] = len(values)
+    if not nodes:
+        raise ValueError("a network needs at least one layer")
+    return nodes
+
+
+def _find(name: str, sources: Any, values: dict[str, int]) -> tuple[int, ...]:
+    """The numbers of the values that `sources` names."""
+    names = [sources] if isinstance(sources, str) else sources
+    if not isinstance(names, Sequence) or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"the sources of layer {name} must be names, got {sources!r}")
+    if not names:
+        raise ValueError(f"layer {name} has no source")
+    for source in names:
+        if source not in values:
+            raise ValueError(
+                f"layer {name}: there is no layer {source!r} before it; "
+                f"there are {', '.join(values)}"
+            )
+    return tuple(values[source] for source in names)
+
+
+def input_names(input_shape: Any) -> tuple[str, ...]:
+    """The names of the inputs: the keys of a dict, else the only one, "input"."""
+    if not isinstance(input_shape, Mapping):
+        return ("input",)
+    if not input_shape or not all(isinstance(name, str) and name for name in input_shape):
+        raise TypeError(f"input_shape must map names to shapes, got {input_shape!r}")
+    return tuple(input_shape)
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of sizes, or a clear error."""
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise TypeError(f"input_shape must be a tuple of whole numbers, got {shape!r}")
+    return tuple(check_count(size, "input_shape", 0) for size in shape)
