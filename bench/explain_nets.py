@@ -14,11 +14,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import nets
 import numpy as np
 from harness import RESULTS, Worker, environment, time_operations, write_result
 from nets_figure import draw
-
-import nets
 
 #: Who is compared: modules contenders/<name>_nets.py.
 PEERS = ("torch", "onnxruntime", "byhand", "zennit", "captum", "innvestigate")

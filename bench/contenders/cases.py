@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 import nets
+import numpy as np
 from nets.items import Item
 
 

@@ -50,6 +50,8 @@ class Plan:
         self.core = kernels(dtype)
         #: Memory of runs that are over.
         self.arenas: list[Arena] = []
+        #: Bytes of a sample's arrays that lived at once, by what the sizes depend on.
+        self.memory: dict[Any, float] = {}
         nodes, m = network.nodes, len(network.inputs)
         self.inputs = network.inputs
         self.output = network.output if output is None else output
