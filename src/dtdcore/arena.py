@@ -49,7 +49,9 @@ class Arena:
     enough.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, smallest: int = SMALL) -> None:
+        #: Arrays of fewer bytes come from NumPy, uncounted.
+        self.smallest = smallest
         self._buffer: np.ndarray | None = None
         self._address = 0
         self._free: list[tuple[int, int]] = []  # (begin, end), sorted
@@ -160,7 +162,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     arena = _current.arena
     if arena is not None:
         dtype = np.dtype(dtype)
-        if math.prod(shape) * dtype.itemsize >= SMALL:
+        if math.prod(shape) * dtype.itemsize >= arena.smallest:
             return arena.empty(shape, dtype)
     return np.empty(shape, dtype)
 

@@ -7,12 +7,12 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import Arena
 from dtdcore.arrays import as_signal, check_count, check_number, own
 from dtdcore.audit import Audit
 from dtdcore.choosing import by_input, choose_rules, domain_rules
@@ -181,8 +181,9 @@ class Redistribution(Explainer):
                 None if targets is None else targets[piece],
                 None if given is None else given[piece],
                 node,
+                measured,
             )
-            for piece in self._pieces(x, k, node)
+            for piece, measured in self._pieces(x, k, node)
         ]
         output, targets, explained, result, audit = runs[0] if len(runs) == 1 else joined(runs)
         if self.strict if strict is None else strict:
@@ -200,11 +201,19 @@ class Redistribution(Explainer):
         return Explanation(self._method, x, output, targets, explained, result, audit)
 
     def _run(
-        self, x: Any, targets: np.ndarray | None, given: np.ndarray | None, node: str | None
+        self,
+        x: Any,
+        targets: np.ndarray | None,
+        given: np.ndarray | None,
+        node: str | None,
+        measured: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit]:
-        """One piece of a batch: output, targets (n, k), what is explained, heatmaps, audit."""
+        """One piece of a batch: output, targets (n, k), what is explained, heatmaps, audit.
+
+        `measured`: of one sample, whose memory the plan will know.
+        """
         plan = self._plan(dtype_of(x), node)
-        trace = plan.trace(x)
+        trace = plan.trace(x, Arena(smallest=1) if measured else None)
         output = trace.output
         if given is None:
             if targets is None:
@@ -218,9 +227,8 @@ class Redistribution(Explainer):
             result = {name: own(part, start) for name, part in result.items()}
         else:
             result = own(result, start)
-        key = self._memory_key(x, start.shape[1])
-        most = trace.arena.peak / max(1, count_of(x))
-        plan.memory[key] = max(most, plan.memory.get(key, 0.0))
+        if measured:
+            plan.memory[self._memory_key(x, start.shape[1])] = trace.arena.peak
         return output, targets, explained, result, audit
 
     @staticmethod
@@ -228,25 +236,25 @@ class Redistribution(Explainer):
         parts = x.values() if isinstance(x, dict) else (x,)
         return tuple(part.shape[1:] for part in parts), k
 
-    def _pieces(self, x: Any, k: int, node: str | None) -> Iterator[slice]:
+    def _pieces(self, x: Any, k: int, node: str | None) -> Iterator[tuple[slice, bool]]:
         """The batch in pieces that need no more than `max_memory`; bits do not depend on it."""
         n = count_of(x)
         if self.max_memory is None or n == 0:
-            yield slice(0, n)
+            yield slice(0, n), False
             return
         plan, key = self._plan(dtype_of(x), node), self._memory_key(x, k)
         done = 0
         if key not in plan.memory:  # what arrays a run needs follows from shapes: see one sample
-            yield slice(0, 1)
+            yield slice(0, 1), True
             done = 1
         needed = plan.memory[key]
         if needed > self.max_memory:
             raise ValueError(
-                f"max_memory={self.max_memory:,} bytes is less than one sample needs: {needed:,.0f}"
+                f"max_memory={self.max_memory:,} bytes is less than one sample needs: {needed:,}"
             )
-        size = min(n, max(1, int(self.max_memory / needed))) if needed else n
+        size = min(n, self.max_memory // needed)
         for begin in range(done, n, size):
-            yield slice(begin, min(n, begin + size))
+            yield slice(begin, min(n, begin + size)), False
 
     def memory(self, n: int, k: int = 1) -> int:
         """Bytes that the arrays of one run need at most, for n samples and k targets at once.
@@ -279,8 +287,8 @@ class Redistribution(Explainer):
         key = self._memory_key(x, k)
         plan = self._plan(dtype)
         if key not in plan.memory:
-            self._run(x, np.zeros((1, k), np.intp), None, None)
-        return math.ceil(n * plan.memory[key])
+            self._run(x, np.zeros((1, k), np.intp), None, None, measured=True)
+        return n * plan.memory[key]
 
     def _output_shape(self, x: Any, node: str | None) -> tuple[int, ...]:
         network = self._running(node)
