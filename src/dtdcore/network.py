@@ -377,7 +377,8 @@ class Network:
             The file, with the suffix .npz added if it has none.
         """
         names = [*self.inputs, *(node.name for node in self.nodes)]
-        arrays, first = {}, {}
+        arrays: dict[str, np.ndarray] = {}
+        first: dict[int, str] = {}
         for node in self.nodes:
             holder = first.setdefault(id(node.layer), node.name)
             if holder == node.name:
