@@ -146,7 +146,7 @@ class Audit(Sequence):
         lines = [heading]
         for e in self:
             parts = (e.received, e.passed, e.bias, e.stabiliser, e.lost)
-            rule = "proportional" if e.rule is None else str(e.rule)
+            rule = "-" if e.rule is None else str(e.rule)
             lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in parts)))
         return lines
 

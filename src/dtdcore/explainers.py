@@ -8,6 +8,7 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from dtdcore.audit import Audit
 from dtdcore.choosing import by_input, choose_rules, domain_rules
 from dtdcore.domains import Domain, Reals
 from dtdcore.explanation import Explanation, default_tolerance
-from dtdcore.network import Network, dtype_of
+from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import TrainingFree
 from dtdcore.rules import Epsilon, Rule
@@ -113,6 +114,8 @@ class Redistribution(Explainer):
             network = self._running(node)
             rules = self.rules if network is self._merged else self._rules(network)
             output = None if node is None else network.value(node)
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
             plan = self._plans[dtype, node] = network.plan(rules, dtype, output)
         return plan
 
@@ -368,14 +371,8 @@ class DeepTaylor(Redistribution):
             raise TypeError(f"relevance_model must be TrainingFree(), got {relevance_model!r}")
         self.domain = domain
         self.relevance_model = relevance_model or TrainingFree()
-        super().__init__(
-            network,
-            lambda merged: domain_rules(merged, domain),
-            pooling,
-            strict,
-            tolerance,
-            max_memory,
-        )
+        choose = partial(domain_rules, domain=domain)
+        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         return np.maximum(f, 0)
@@ -437,14 +434,9 @@ class LRP(Redistribution):
         max_memory: float | None = None,
     ) -> None:
         rules = Epsilon() if rules is None else rules
-        super().__init__(
-            network,
-            lambda merged: choose_rules(merged, rules),
-            pooling,
-            strict,
-            tolerance,
-            max_memory,
-        )
+        rules = dict(rules) if isinstance(rules, Mapping) else rules
+        choose = partial(choose_rules, rules=rules)
+        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
 
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))
