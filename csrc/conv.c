@@ -7,7 +7,11 @@
 #include "dtd_internal.h"
 
 /* Weights of this size or less stay in a second-level cache while rows pass by; scratch images of one round. */
-enum { CONV_WEIGHT_BYTES = 640 * 1024, CONV_SCRATCH_BYTES = 3 * 1024 * 1024 };
+enum {
+    CONV_WEIGHT_BYTES = 640 * 1024,
+    CONV_SCRATCH_BYTES = 3 * 1024 * 1024,
+    CONV_OWN_BYTES = 384 * 1024 /* planes that one task makes for itself */
+};
 
 /* Longer rows are cut into pieces of so many pixels, a multiple of most tiles. */
 enum { CONV_PIECE = 112 };
@@ -35,6 +39,9 @@ typedef struct {
     size_t low[3], size[3]; /* zeros in front, pixels of a plane */
     size_t span;            /* most input blocks that a block of results sees */
     int depthwise, direct;
+    size_t narrow;  /* 1, 3 or 4: the kernel for few result channels, of so many; else 0 */
+    size_t high[3]; /* how far a tap reaches beyond the place of a result */
+    size_t weights; /* bytes of all packed weights */
     void *memory;
 } conv_layout;
 
@@ -96,6 +103,12 @@ static void free_layout(conv_layout *layout) {
     layout->memory = NULL;
 }
 
+/* Numbers of the packed weights of one output block. */
+static size_t packed_block(const conv_layout *layout, size_t taps) {
+    const size_t rows = layout->narrow ? layout->narrow : layout->block;
+    return taps * layout->block * (layout->depthwise ? 1 : layout->span * rows);
+}
+
 /* The layout of one direction of a shape that was checked. */
 static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_size,
                        conv_layout *layout) {
@@ -109,6 +122,9 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     layout->to_blocks = dtd_ceil_div(layout->to, layout->block);
     layout->depthwise =
         shape->groups == shape->inputs && shape->groups == shape->outputs && shape->groups > 1;
+    if (layout->groups == 1 && layout->to <= 4 && layout->from >= layout->block) {
+        layout->narrow = layout->to == 2 ? 3 : layout->to;
+    }
     size_t all_phases = 1;
     for (int axis = 0; axis < 3; axis++) {
         layout->source[axis] = transposed ? shape->out[axis] : shape->in[axis];
@@ -142,7 +158,7 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     size_t *const plane_of = (size_t *)(void *)(memory + bytes + more);
     memset(plane_of, 0, all_phases * sizeof(size_t));
 
-    ptrdiff_t least[3] = {0, 0, 0}, most[3] = {0, 0, 0};
+    ptrdiff_t least[3] = {0, 0, 0}, most[3] = {0, 0, 0}, farthest[3] = {0, 0, 0};
     size_t tap = 0;
     for (size_t c = 0; c < layout->classes; c++) {
         conv_class *const class = layout->class + c;
@@ -183,6 +199,7 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                 const ptrdiff_t end = at[axis] + (ptrdiff_t)class->count[axis] - 1;
                 least[axis] = at[axis] < least[axis] ? at[axis] : least[axis];
                 most[axis] = end > most[axis] ? end : most[axis];
+                farthest[axis] = at[axis] > farthest[axis] ? at[axis] : farthest[axis];
             }
             if (plane_of[plane] == 0) {
                 memcpy(phases_of + 3 * layout->planes, phase, sizeof phase);
@@ -196,6 +213,7 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     for (int axis = 0; axis < 3; axis++) {
         layout->low[axis] = (size_t)-least[axis];
         layout->size[axis] = layout->low[axis] + (size_t)most[axis] + 1;
+        layout->high[axis] = (size_t)farthest[axis];
         layout->direct = layout->direct && layout->phases[axis] == 1 && layout->low[axis] == 0 &&
                          layout->size[axis] <= layout->source[axis];
     }
@@ -204,12 +222,8 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
         sees(layout, m, &first, &count);
         layout->span = dtd_max(layout->span, count);
     }
+    layout->weights = packed_block(layout, taps) * layout->to_blocks * real_size;
     return DTD_OK;
-}
-
-/* Numbers of the packed weights of one output block. */
-static size_t packed_block(const conv_layout *layout, size_t taps) {
-    return taps * layout->block * (layout->depthwise ? 1 : layout->span * layout->block);
 }
 
 int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,

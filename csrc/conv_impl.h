@@ -42,8 +42,11 @@ int NAME(dtd_conv_pack)(const dtd_conv_shape *shape, int transposed, const REAL 
                     const size_t natural =
                         transposed ? (other * per_group + channel % per_group) * taps + t
                                    : (channel * per_group + k) * taps + t;
-                    rows[((place / block * class->taps + tap) * block + place % block) * block +
-                         lane] = w[natural];
+                    const size_t input = place / block * class->taps + tap;
+                    const size_t at = layout.narrow
+                                          ? (input * layout.narrow + lane) * block + place % block
+                                          : (input * block + place % block) * block + lane;
+                    rows[at] = w[natural];
                 }
             }
         }
@@ -70,6 +73,7 @@ typedef struct {
     size_t scratch_size; /* numbers of one image in scratch */
     size_t begin, round; /* the images of this round */
     size_t outputs, rows_of_task, row_tasks; /* how a round is cut */
+    int own; /* each task makes the planes of its rows, in memory of its worker */
     ptrdiff_t *offsets;
 } NAME(conv_call);
 
@@ -91,25 +95,21 @@ static void NAME(copy_row)(const conv_layout *layout, size_t phase, const REAL *
     memset(to + some * block, 0, (size - low - some) * DTD_BLOCK_BYTES);
 }
 
-/* The planes of one block of one image, with zeros around. */
-static void NAME(plane_task)(void *context, size_t task, int worker) {
-    const NAME(conv_call) *const call = context;
+/*
+ * Rows first .. first + layout->size[1] - 1 of the planes of one block of one image, with zeros around, into to (and
+ * to_n, for n).
+ */
+static void NAME(fill_planes)(const NAME(conv_call) *call, size_t image, size_t b, size_t first,
+                              int worker, REAL *to, REAL *to_n) {
     const conv_layout *const layout = call->layout;
-    const size_t block = layout->block, blocks = layout->from_blocks, width = layout->source[2];
-    const size_t row = layout->size[2] * block, plane = layout->size[0] * layout->size[1] * row;
-    const size_t image = task / blocks, b = task % blocks;
-    const size_t start = b * call->x_block;
-    const REAL *const x = call->x + (call->begin + image) * call->x_size + start;
+    const size_t block = layout->block, width = layout->source[2], row = layout->size[2] * block;
     const size_t *const phases = layout->plane + layout->kernel_size;
+    const REAL *const x = call->x + image * call->x_size + b * call->x_block;
     REAL *const p_row = call->rows ? call->rows + (size_t)worker * 2 * width * block : NULL;
-    REAL *const n_row = call->rows && call->spread_n ? p_row + width * block : NULL;
+    REAL *const n_row = to_n ? p_row + width * block : NULL;
     for (size_t k = 0; k < layout->planes; k++) {
-        const size_t place = image * call->scratch_size + (b * layout->planes + k) * plane;
         for (size_t d = 0; d < layout->size[0]; d++) {
-            for (size_t h = 0; h < layout->size[1]; h++) {
-                const size_t offset = place + (d * layout->size[1] + h) * row;
-                REAL *const to = call->scratch + offset;
-                REAL *const to_n = call->scratch_n ? call->scratch_n + offset : NULL;
+            for (size_t h = first; h < first + layout->size[1]; h++, to += row) {
                 const size_t z = (d - layout->low[0]) * layout->phases[0] + phases[3 * k],
                              y = (h - layout->low[1]) * layout->phases[1] + phases[3 * k + 1];
                 if (d < layout->low[0] || h < layout->low[1] || z >= layout->source[0] ||
@@ -117,44 +117,50 @@ static void NAME(plane_task)(void *context, size_t task, int worker) {
                     memset(to, 0, row * sizeof(REAL));
                     if (to_n) {
                         memset(to_n, 0, row * sizeof(REAL));
+                        to_n += row;
                     }
                     continue;
                 }
-                const size_t first = (z * layout->source[1] + y) * width * block;
-                const REAL *from = x + first;
+                const size_t place = (z * layout->source[1] + y) * width * block;
+                const REAL *from = x + place;
                 if (call->spread) {
-                    call->kernels->NAME(term)(width * block, call->spread, from, start + first,
-                                              p_row, n_row);
+                    call->kernels->NAME(term)(width * block, call->spread, from,
+                                              b * call->x_block + place, p_row, n_row);
                     from = p_row;
                 }
                 NAME(copy_row)(layout, phases[3 * k + 2], from, to);
                 if (to_n) {
                     NAME(copy_row)(layout, phases[3 * k + 2], n_row, to_n);
+                    to_n += row;
                 }
             }
         }
     }
 }
 
-/* Some rows (or pieces of rows) of one class of one image, for some blocks of results. */
-static void NAME(row_task)(void *context, size_t task, int worker) {
+/* A round's planes of one block of one image. */
+static void NAME(plane_task)(void *context, size_t task, int worker) {
     const NAME(conv_call) *const call = context;
-    const conv_layout *const layout = call->layout;
-    const size_t block = layout->block;
-    (void)worker;
-    const size_t part = task % call->row_tasks;
-    task /= call->row_tasks;
-    const size_t image = call->begin + task % call->round, scratch_image = task % call->round;
-    task /= call->round;
-    const conv_class *const class = layout->class + task % layout->classes;
-    const size_t output = task / layout->classes * call->outputs;
-    const size_t outputs = dtd_min(call->outputs, layout->to_blocks - output);
-    const size_t weights = packed_block(layout, class->taps);
-    const size_t pieces = dtd_ceil_div(class->count[2], CONV_PIECE);
-    const size_t rows = class->count[0] * class->count[1] * pieces;
-    const size_t begin = part * call->rows_of_task, end = dtd_min(rows, begin + call->rows_of_task);
+    const size_t image = task / call->layout->from_blocks, b = task % call->layout->from_blocks;
+    const size_t place = image * call->scratch_size + b * call->job.x_block;
+    NAME(fill_planes)(call, call->begin + image, b, 0, worker, call->scratch + place,
+                      call->scratch_n ? call->scratch_n + place : NULL);
+}
 
+/*
+ * Rows (or pieces of rows) begin .. end - 1 of one class of one image, for outputs blocks of results from output on.
+ * x and y: the planes, of which skipped rows are left out, and in_block is the first block.
+ */
+static void NAME(run_rows)(const NAME(conv_call) *call, const conv_class *class, size_t image,
+                           size_t output, size_t outputs, size_t begin, size_t end, const REAL *x,
+                           const REAL *y, size_t skipped, size_t in_block) {
+    const conv_layout *const layout = call->layout;
+    const size_t block = layout->block, weights = packed_block(layout, class->taps);
+    const size_t pieces = dtd_ceil_div(class->count[2], CONV_PIECE);
+    void (*const run)(const NAME(dtd_conv_job) *) =
+        layout->narrow ? call->kernels->NAME(narrow_row) : call->kernels->NAME(conv_row);
     NAME(dtd_conv_job) job = call->job;
+    job.narrow = layout->narrow;
     job.taps = class->taps;
     job.offsets = call->offsets + class->first_tap;
     job.w_output = weights;
@@ -166,10 +172,7 @@ static void NAME(row_task)(void *context, size_t task, int worker) {
         job.owner += image / call->shape->targets * call->result_size;
     }
     const REAL *const w = call->w + packed_block(layout, class->first_tap) * layout->to_blocks;
-    const REAL *const x = call->scratch ? call->scratch + scratch_image * call->scratch_size
-                                        : call->x + image * call->x_size;
-    const REAL *const y =
-        call->scratch_n ? call->scratch_n + scratch_image * call->scratch_size : NULL;
+    end = dtd_min(end, class->count[0] * class->count[1] * pieces);
     for (size_t m = output; m < output + outputs; m += job.outputs) {
         size_t first, count;
         sees(layout, m, &first, &count);
@@ -189,18 +192,63 @@ static void NAME(row_task)(void *context, size_t task, int worker) {
             const size_t d = row / pieces / class->count[1], h = row / pieces % class->count[1],
                          v = row % pieces * CONV_PIECE;
             const size_t at =
-                ((d + layout->low[0]) * layout->size[1] + h + layout->low[1]) * layout->size[2] +
+                ((d + layout->low[0]) * layout->size[1] + h + layout->low[1] - skipped) *
+                    layout->size[2] +
                 layout->low[2] + v;
             const size_t place = ((class->origin[0] + d * layout->step[0]) * layout->result[1] +
                                   class->origin[1] + h * layout->step[1]) *
                                      layout->result[2] +
                                  class->origin[2] + v * layout->step[2];
-            job.x = x + first * job.x_block + at * block;
-            job.y = y ? y + first * job.x_block + at * block : NULL;
+            const size_t shift = (first - in_block) * job.x_block + at * block;
+            job.x = x + shift;
+            job.y = y ? y + shift : NULL;
             job.pixels = dtd_min(CONV_PIECE, class->count[2] - v);
             job.place = m * job.out_block + place * block;
-            call->kernels->NAME(conv_row)(&job);
+            run(&job);
         }
+    }
+}
+
+/* Some rows of one class of one image, for some blocks of results, from planes that all tasks share, or from x. */
+static void NAME(row_task)(void *context, size_t task, int worker) {
+    const NAME(conv_call) *const call = context;
+    const conv_layout *const layout = call->layout;
+    (void)worker;
+    const size_t begin = task % call->row_tasks * call->rows_of_task;
+    task /= call->row_tasks;
+    const size_t image = task % call->round;
+    task /= call->round;
+    const size_t output = task / layout->classes * call->outputs;
+    const REAL *const x = call->scratch ? call->scratch + image * call->scratch_size
+                                        : call->x + (call->begin + image) * call->x_size;
+    NAME(run_rows)(call, layout->class + task % layout->classes, call->begin + image, output,
+                   dtd_min(call->outputs, layout->to_blocks - output), begin,
+                   begin + call->rows_of_task, x,
+                   call->scratch_n ? call->scratch_n + image * call->scratch_size : NULL, 0, 0);
+}
+
+/* Some rows of all classes of one image, for all blocks of results (depthwise: for one), from planes of its own. */
+static void NAME(own_task)(void *context, size_t task, int worker) {
+    const NAME(conv_call) *const call = context;
+    const conv_layout *const layout = call->layout;
+    const size_t rows = call->rows_of_task, first = task % call->row_tasks * rows;
+    task /= call->row_tasks;
+    const size_t image = task / (layout->depthwise ? layout->from_blocks : 1);
+    const size_t in_block = layout->depthwise ? task % layout->from_blocks : 0;
+    REAL *const x = call->scratch + (size_t)worker * call->scratch_size;
+    REAL *const y = call->scratch_n ? call->scratch_n + (size_t)worker * call->scratch_size : NULL;
+    const size_t blocks = layout->depthwise ? 1 : layout->from_blocks;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t shift = b * call->job.x_block;
+        NAME(fill_planes)(call, image, in_block + b, first, worker, x + shift,
+                          y ? y + shift : NULL);
+    }
+    for (size_t c = 0; c < layout->classes; c++) {
+        const conv_class *const class = layout->class + c;
+        const size_t pieces = dtd_ceil_div(class->count[2], CONV_PIECE);
+        NAME(run_rows)(call, class, image, layout->depthwise ? in_block : 0,
+                       layout->depthwise ? 1 : layout->to_blocks, first * pieces,
+                       (first + rows) * pieces, x, y, first, in_block);
     }
 }
 
@@ -214,49 +262,70 @@ static size_t NAME(cut_round)(NAME(conv_call) *call, int threads) {
         rows = dtd_max(rows, class->count[0] * class->count[1] *
                                  dtd_ceil_div(class->count[2], CONV_PIECE));
     }
-    const size_t bytes =
-        packed_block(layout, layout->kernel_size) * layout->to_blocks * sizeof(REAL);
-    const int all = bytes <= CONV_WEIGHT_BYTES || layout->depthwise;
-    call->outputs = all && !layout->depthwise ? layout->to_blocks : layout->depthwise ? 1 : 2;
+    const int all = layout->weights <= CONV_WEIGHT_BYTES && !layout->depthwise;
+    call->outputs = all ? layout->to_blocks : layout->depthwise ? 1 : 2;
     const size_t others =
         dtd_ceil_div(layout->to_blocks, call->outputs) * layout->classes * call->round;
     const size_t wanted = threads > 1 ? 6 * (size_t)threads : 1;
-    const size_t parts = dtd_max(dtd_ceil_div(wanted, others),
-                                 all && !layout->depthwise ? dtd_ceil_div(rows, 8) : 1);
+    const size_t parts = dtd_max(dtd_ceil_div(wanted, others), all ? dtd_ceil_div(rows, 8) : 1);
     call->rows_of_task = dtd_ceil_div(rows, dtd_min(parts, rows));
     call->row_tasks = dtd_ceil_div(rows, call->rows_of_task);
     return others * call->row_tasks;
 }
 
-/* Scratch memory: planes of a round, rows of the workers, the taps' offsets, the bias up to whole blocks. */
-static int NAME(conv_memory)(NAME(conv_call) *call, int threads, char **memory) {
-    conv_layout *const layout = (conv_layout *)(uintptr_t)call->layout;
-    const size_t block = layout->block, images = call->round;
-    size_t plane = block;
-    for (int axis = 0; axis < 3; axis++) {
-        layout->size[axis] = layout->direct ? layout->source[axis] : layout->size[axis];
-        plane *= layout->size[axis];
+/* Rows of a task that makes its own planes: as many as keep these in a second-level cache. */
+static void NAME(cut_own)(NAME(conv_call) *call, conv_layout *layout, int threads) {
+    size_t rows = 1;
+    for (size_t c = 0; c < layout->classes; c++) {
+        rows = dtd_max(rows, layout->class[c].count[1]);
     }
-    (void)images;
-    const size_t planes = layout->direct ? 1 : layout->planes;
-    call->job.x_block = planes * plane;
-    call->scratch_size = planes * plane * layout->from_blocks;
-    size_t bytes = 0, each = 0;
+    const size_t around = layout->low[1] + layout->high[1];
+    const size_t row_bytes = layout->size[2] * layout->planes * DTD_BLOCK_BYTES *
+                             (call->spread_n ? 2 : 1) *
+                             (layout->depthwise ? 1 : layout->from_blocks);
+    const size_t fit = CONV_OWN_BYTES / row_bytes;
+    const size_t others = call->images * (layout->depthwise ? layout->from_blocks : 1);
+    const size_t wanted = threads > 1 ? dtd_ceil_div(4 * (size_t)threads, others) : 1;
+    size_t most = dtd_max(fit > around ? fit - around : 1, dtd_min(4, rows));
+    most = dtd_min(most, dtd_max(dtd_ceil_div(rows, wanted), dtd_min(4, rows)));
+    call->row_tasks = dtd_ceil_div(rows, most);
+    call->rows_of_task = dtd_ceil_div(rows, call->row_tasks);
+    layout->size[1] = call->rows_of_task + around;
+}
+
+/* Scratch memory: planes of a round (or of the workers), rows of the workers, the taps' offsets, the bias up to whole
+ * blocks. */
+static int NAME(conv_memory)(NAME(conv_call) *call, conv_layout *layout, int threads,
+                             char **memory) {
+    const size_t block = layout->block;
     const int copies = !layout->direct || call->spread;
-    if (copies) {
-        if (dtd_multiply(call->scratch_size, sizeof(REAL) * (call->spread_n ? 2 : 1), &each)) {
-            return DTD_ERROR_SIZE;
-        }
-        call->round = dtd_min(call->images, dtd_max(1, CONV_SCRATCH_BYTES / dtd_max(each, 1)));
-    } else {
-        call->round = call->images;
+    call->own = copies && layout->size[0] == 1 && layout->result[0] == 1 &&
+                (layout->depthwise || layout->weights <= CONV_WEIGHT_BYTES);
+    for (int axis = 0; axis < 3 && layout->direct; axis++) {
+        layout->size[axis] = layout->source[axis];
     }
+    if (call->own) {
+        NAME(cut_own)(call, layout, threads);
+    }
+    const size_t plane = block * layout->size[0] * layout->size[1] * layout->size[2];
+    call->job.x_block = layout->planes * plane;
+    call->scratch_size =
+        call->job.x_block * (call->own && layout->depthwise ? 1 : layout->from_blocks) +
+        (call->own ? DTD_CONV_BEYOND * block : 0);
+    const size_t parts = call->spread_n ? 2 : 1;
+    size_t each = 0, bytes;
+    if (dtd_multiply(call->scratch_size, sizeof(REAL) * parts, &each)) {
+        return DTD_ERROR_SIZE;
+    }
+    const size_t fit = dtd_max(1, CONV_SCRATCH_BYTES / dtd_max(each, 1));
+    call->round = copies && !call->own ? dtd_min(call->images, fit) : call->images;
+    const size_t copied = call->own ? (size_t)threads : copies ? call->round : 0;
     const size_t slack = DTD_CONV_BEYOND * DTD_BLOCK_BYTES;
     const size_t rows =
         call->spread ? (size_t)threads * 2 * layout->source[2] * DTD_BLOCK_BYTES : 0;
     const size_t offsets = dtd_ceil_div(layout->kernel_size * sizeof(ptrdiff_t), 64) * 64,
                  bias = call->job.b ? layout->to_blocks * DTD_BLOCK_BYTES : 0;
-    if (dtd_multiply(each, call->round, &bytes) || dtd_check_size(bytes, 1, 4) ||
+    if (dtd_multiply(each, copied, &bytes) || dtd_check_size(bytes, 1, 4) ||
         dtd_check_size(rows, 1, 4)) {
         return DTD_ERROR_SIZE;
     }
@@ -280,7 +349,7 @@ static int NAME(conv_memory)(NAME(conv_call) *call, int threads, char **memory) 
         at += rows;
     }
     if (copies) {
-        const size_t half = call->scratch_size * call->round;
+        const size_t half = call->scratch_size * copied;
         call->scratch = (REAL *)(void *)at;
         call->scratch_n = call->spread_n ? call->scratch + half + slack / sizeof(REAL) : NULL;
         memset(call->scratch + half, 0, slack);
@@ -290,10 +359,9 @@ static int NAME(conv_memory)(NAME(conv_call) *call, int threads, char **memory) 
     }
     for (size_t tap = 0; tap < layout->kernel_size; tap++) {
         const ptrdiff_t *const a = layout->at + 3 * tap;
-        call->offsets[tap] =
-            ((a[0] * (ptrdiff_t)layout->size[1] + a[1]) * (ptrdiff_t)layout->size[2] + a[2]) *
-                (ptrdiff_t)block +
-            (ptrdiff_t)(copies ? layout->plane[tap] * plane : 0);
+        const ptrdiff_t pixel =
+            (a[0] * (ptrdiff_t)layout->size[1] + a[1]) * (ptrdiff_t)layout->size[2] + a[2];
+        call->offsets[tap] = pixel * (ptrdiff_t)block + (ptrdiff_t)(layout->plane[tap] * plane);
     }
     return DTD_OK;
 }
@@ -339,13 +407,16 @@ static int NAME(conv_run)(const dtd_conv_shape *given, int transposed, NAME(conv
     const double work = (double)call->images * (double)to_pixels * (double)layout.to *
                         (double)layout.from / (double)layout.groups * (double)layout.kernel_size;
     const int threads = dtd_threads_for(work / (double)(transposed ? layout.classes : 1));
-    status = NAME(conv_memory)(call, threads, &memory);
-    for (call->begin = 0; status == DTD_OK && call->begin < call->images;
+    status = NAME(conv_memory)(call, &layout, threads, &memory);
+    if (status == DTD_OK && call->own) {
+        const size_t blocks = layout.depthwise ? layout.from_blocks : 1;
+        dtd_parallel(call->row_tasks * call->images * blocks, NAME(own_task), call, threads);
+    }
+    for (; status == DTD_OK && !call->own && call->begin < call->images;
          call->begin += call->round) {
         call->round = dtd_min(call->round, call->images - call->begin);
         if (call->scratch) {
-            const size_t tasks = call->round * layout.from_blocks;
-            dtd_parallel(tasks, NAME(plane_task), call, tasks > 1 ? threads : 1);
+            dtd_parallel(call->round * layout.from_blocks, NAME(plane_task), call, threads);
         }
         const size_t tasks = NAME(cut_round)(call, threads);
         dtd_parallel(tasks, NAME(row_task), call, threads);

@@ -66,7 +66,8 @@ typedef struct {
  * One row of pixels of a convolution, for outputs blocks of output channels, all sums over blocks input blocks (channels
  * in the last: last) and taps. x, and y in the mode DTD_CONV_SIGNED: the row's first pixel in the first block; a tap lies
  * offsets[tap] elements further, the next pixel B, the next block x_block. w: for each output block (w_output apart)
- * (blocks, taps, B inputs, B outputs), with depthwise (taps, B). exact: reads nothing beyond the row's pixels, else up to
+ * (blocks, taps, B inputs, B outputs), with depthwise (taps, B); in narrow_row, for
+ * narrow (1, 3 or 4) result channels in one block, (blocks, taps, narrow, B inputs). exact: reads nothing beyond the row's pixels, else up to
  * DTD_CONV_BEYOND pixels further, whose sums are dropped.
  * Results of pixel k and output block m lie at place + k pixel + m out_block. With r = NULL: a = the sum + b (NULL: 0),
  * clamped at 0 when relu is set, and z = the second sum where there is one, else the first (each may be NULL).
@@ -76,7 +77,7 @@ typedef struct {
 typedef struct {
     dtd_conv_mode mode;
     int depthwise, exact, relu, accumulate;
-    size_t pixels, blocks, last, taps, outputs, x_block, w_output, pixel, out_block, place;
+    size_t pixels, blocks, last, taps, outputs, narrow, x_block, w_output, pixel, out_block, place;
     const ptrdiff_t *offsets;
     const REAL *x, *y, *w, *b;
     REAL *a, *z;

@@ -130,6 +130,12 @@ static void NAME(conv_finish)(const NAME(dtd_conv_job) *job, size_t place, const
         }
         return;
     }
+    if (job->blocks == 0 && !job->accumulate) { /* no tap reaches these pixels */
+        for (size_t k = 0; k < count; k++, place += job->pixel) {
+            NAME(vec_store)(job->r + place, zero);
+        }
+        return;
+    }
     const NAME(dtd_term) *const term = job->term;
     for (size_t k = 0; k < count; k++, place += job->pixel) {
         const VEC x = NAME(vec_load)(job->owner + place);

@@ -493,12 +493,19 @@ def softmax(x):
 
 
 def activation(kind, x, *arguments):
-    """Forward of ReLU, LeakyReLU(slope), Clip(low, high), Tanh, Sigmoid, Softmax, Identity."""
+    """Forward of ReLU, LeakyReLU(slope), Clip(low, high), ELU(alpha), HardSigmoid(slope, offset),
+    HardSwish, Tanh, Sigmoid, Softmax, Identity."""
     (x,) = _f64(x)
     if kind == "LeakyReLU":
         return np.where(x > 0, x, arguments[0] * x)
     if kind == "Clip":
         return np.minimum(np.maximum(x, arguments[0]), arguments[1])
+    if kind == "ELU":
+        return np.where(x > 0, x, arguments[0] * (np.exp(np.minimum(x, 0)) - 1))
+    if kind == "HardSigmoid":
+        return np.clip(arguments[0] * x + arguments[1], 0, 1)
+    if kind == "HardSwish":
+        return x * np.clip(x + 3, 0, 6) / 6
     functions = {
         "ReLU": positive,
         "Tanh": np.tanh,
@@ -520,11 +527,93 @@ def activation_gradient(kind, x, g, *arguments):
         "ReLU": lambda: x > 0,
         "LeakyReLU": lambda: np.where(x > 0, 1.0, arguments[0]),
         "Clip": lambda: (x > arguments[0]) & (x < arguments[1]),
+        "ELU": lambda: np.where(x > 0, 1.0, arguments[0] * np.exp(np.minimum(x, 0))),
+        "HardSigmoid": lambda: arguments[0] * (np.abs(arguments[0] * x + arguments[1] - 0.5) < 0.5),
+        "HardSwish": lambda: np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, (2 * x + 3) / 6)),
         "Tanh": lambda: 1 - np.tanh(x) ** 2,
         "Sigmoid": lambda: activation("Sigmoid", x) * (1 - activation("Sigmoid", x)),
         "Identity": lambda: np.ones_like(x),
     }
     return slopes[kind]() * g
+
+
+# ---------------------------------------------------------------------------- joins and scales
+
+
+def add_matrix(summands, size):
+    """The sum of some values of ``size`` numbers as a dense layer: w (summands * size, size).
+
+    Only inputs in the same place are connected, so its shares need ``only_connected``.
+    """
+    return np.tile(np.eye(size), (summands, 1))
+
+
+def only_connected(parts, w):
+    """Shares of a sparse layer: q_ij = 0 where there is no connection (w_ij = 0)."""
+    for part in parts:
+        part.q = np.where(w[None] != 0, part.q, 0.0)
+    return parts
+
+
+def add_redistribute(xs, relevance, shares, epsilon=0.0):
+    """Relevance of each summand: xs a list of (n, i), relevance (n, k, i), ``shares`` of a rule."""
+    xs = _f64(*xs)
+    w = add_matrix(len(xs), xs[0].shape[1])
+    parts = only_connected(shares(np.concatenate(xs, axis=1), w, None), w)
+    result = redistribute(parts, relevance, epsilon)
+    return result, np.split(result.relevance, len(xs), axis=-1)
+
+
+def affine(x, scale, shift):
+    """y = w_c x + b_c for x (n, c, ...)."""
+    x, scale, shift = _f64(x, scale, shift)
+    like = (1, -1, *[1] * (x.ndim - 2))
+    return x * scale.reshape(like) + shift.reshape(like)
+
+
+def batch_norm(x, mean, variance, weight, bias, epsilon):
+    """y = weight_c (x - mean_c) / sqrt(variance_c + epsilon) + bias_c."""
+    x, mean, variance, weight, bias = _f64(x, mean, variance, weight, bias)
+    like = (1, -1, *[1] * (x.ndim - 2))
+    mean, variance, weight, bias = (a.reshape(like) for a in (mean, variance, weight, bias))
+    return weight * (x - mean) / np.sqrt(variance + epsilon) + bias
+
+
+def affine_redistribute(x, scale, shift, relevance, shares, epsilon=0.0):
+    """A scale and shift as a diagonal dense layer; x (n, c, ...), relevance (n, k, c, ...)."""
+    x, scale, shift, relevance = _f64(x, scale, shift, relevance)
+    pixels = int(np.prod(x.shape[2:], dtype=int))
+    w, b = np.diag(np.repeat(scale, pixels)), np.repeat(shift, pixels)
+    n, k = relevance.shape[:2]
+    parts = shares(x.reshape(n, -1), w, b)
+    for part in parts:
+        part.q = part.q * np.eye(len(w))[None]
+    return redistribute(parts, relevance.reshape(n, k, -1), epsilon)
+
+
+def pad(x, before, after, value):
+    """A frame around the last axes of x, number by number."""
+    (x,) = _f64(x)
+    rest = x.ndim - len(before)
+    shape = [s + b + a for s, b, a in zip(x.shape[rest:], before, after, strict=True)]
+    result = np.full((*x.shape[:rest], *shape), float(value))
+    for place in np.ndindex(x.shape):
+        moved = [p + b for p, b in zip(place[rest:], before, strict=True)]
+        result[(*place[:rest], *moved)] = x[place]
+    return result
+
+
+def upsample(x, scale):
+    """Each number ``scale`` times along the last axes."""
+    (x,) = _f64(x)
+    rest = x.ndim - len(scale)
+    result = np.zeros(
+        (*x.shape[:rest], *(s * t for s, t in zip(x.shape[rest:], scale, strict=True)))
+    )
+    for place in np.ndindex(result.shape):
+        source = [p // t for p, t in zip(place[rest:], scale, strict=True)]
+        result[place] = x[(*place[:rest], *source)]
+    return result
 
 
 # ---------------------------------------------------------------------------- networks
@@ -605,6 +694,92 @@ def deep_taylor_shares(layers, domain):
 
     dense_layers = sum(kind == "Dense" for kind, *_ in layers)
     return [first] + [z_plus] * (dense_layers - 1)
+
+
+# ---------------------------------------------------------------------------- graphs
+
+
+def graph_values(nodes, inputs):
+    """All values of a graph: its inputs, each (n, i), then the output of every node.
+
+    nodes: (kind, sources, *arguments), sources the numbers of values; "Add", "Concat" (features),
+    "Affine" with scale and shift, or a kind of ``network_activations``.
+    """
+    values = _f64(*inputs)
+    for kind, sources, *arguments in nodes:
+        xs = [values[source] for source in sources]
+        if kind == "Add":
+            values.append(sum(xs))
+        elif kind == "Concat":
+            values.append(np.concatenate(xs, axis=1))
+        elif kind == "Affine":
+            values.append(affine(xs[0], *arguments))
+        else:
+            values.append(network_activations([(kind, *arguments)], xs[0])[-1])
+    return values
+
+
+def _back(nodes, inputs, start, output, send):
+    """Signals at all values; send(number, kind, xs, arguments, signal) gives those of a node's
+    sources."""
+    values = graph_values(nodes, inputs)
+    m = len(inputs)
+    (start,) = _f64(start)
+    signals = [np.zeros((*start.shape[:2], value.shape[1])) for value in values]
+    signals[output] = start
+    for number in range(len(nodes) - 1, -1, -1):
+        kind, sources, *arguments = nodes[number]
+        xs = [values[source] for source in sources]
+        parts = send(number, kind, xs, arguments, signals[m + number])
+        for source, part in zip(sources, parts, strict=True):
+            signals[source] = signals[source] + part
+    return signals
+
+
+def graph_gradient(nodes, inputs, g, output):
+    """Gradients of sum g . value[output] with respect to all values."""
+
+    def send(number, kind, xs, arguments, g):
+        if kind == "Add":
+            return [g] * len(xs)
+        if kind == "Concat":
+            return np.split(g, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            return [g * np.asarray(arguments[0], np.float64)]
+        return [network_gradient([(kind, *arguments)], xs[0], g)]
+
+    return _back(nodes, inputs, g, output, send)
+
+
+def graph_redistribute(nodes, inputs, relevance, output, rules):
+    """Relevance of all values, and a Redistribution for each node that keeps an account.
+
+    rules: for each node None, or (shares, epsilon) for Dense, Add and Affine.
+    """
+    entries = {}
+
+    def send(number, kind, xs, arguments, relevance):
+        if kind == "Add":
+            shares, epsilon = rules[number]
+            entries[number], parts = add_redistribute(xs, relevance, shares, epsilon)
+            return parts
+        if kind == "Concat":
+            return np.split(relevance, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            shares, epsilon = rules[number]
+            step = affine_redistribute(xs[0], *arguments, relevance, shares, epsilon)
+        elif kind == "Dense":
+            shares, epsilon = rules[number]
+            step = redistribute(shares(xs[0], *arguments), relevance, epsilon)
+        elif kind == "NeuronPool":
+            size = xs[0].shape[-1] if arguments[0] is None else arguments[0]
+            step = pool_redistribute(xs[0], size, relevance)
+        else:
+            return [relevance]
+        entries[number] = step
+        return [step.relevance]
+
+    return _back(nodes, inputs, relevance, output, send), entries
 
 
 # ---------------------------------------------------------------------------- the stated bounds

@@ -194,7 +194,7 @@ def test_rules_that_do_not_fit_are_named(rng):
         dtd.LRP(network, {"dense_1": z})
     with pytest.raises(ValueError, match="dense_7"):
         dtd.LRP(network, {"Dense": z, "dense_7": z})
-    for wrong in (["Z", "Z"], "epsilon", 3, [z, None], {"Dense": "Z"}, dtd.Z):
+    for wrong in (["Z", "Z"], 3, [z, None], {"Dense": "Z"}, dtd.Z):
         with pytest.raises(TypeError, match="rules"):
             dtd.LRP(network, wrong)
     with pytest.raises(ValueError, match=r"\bv\b"):

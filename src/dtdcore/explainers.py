@@ -7,19 +7,19 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import as_signal, check_number, own
-from dtdcore.domains import Box, Domain, NonNegative, Reals
+from dtdcore.choosing import by_input, choose_rules, domain_rules
+from dtdcore.domains import Domain, Reals
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.network import Network, dtype_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import TrainingFree
-from dtdcore.rules import ZB, Epsilon, Rule, WSquare, ZPlus
+from dtdcore.rules import Epsilon, Rule
 from dtdcore.targets import choose_targets, one_hot, pick
 
 
@@ -34,8 +34,16 @@ class Explainer:
 
     def __init__(self, network: Network) -> None:
         self.network = _check_network(network)
+        self._merged = network.merged()
 
-    def __call__(self, x: Any, target: Any = None, *, relevance: Any = None) -> Explanation:
+    def _running(self, node: str | None) -> Network:
+        """The network that runs, merged as far as the outputs of `node` allow."""
+        lost = node is not None and node in self._merged.lost
+        return self.network.merged(keep=[node]) if lost else self._merged
+
+    def __call__(
+        self, x: Any, target: Any = None, *, relevance: Any = None, node: str | None = None
+    ) -> Explanation:
         """Explain a batch: see the explainer."""
         raise NotImplementedError  # every explainer answers this
 
@@ -49,8 +57,9 @@ class Redistribution(Explainer):
     Parameters
     ----------
     network : Network
-    rules : sequence
-        For each node its rule, None for layers that need none.
+    choose : callable
+        For a network (that given, merged) it gives each node's rule, None for layers that take
+        none.
     pooling : "proportional" or "winner"
         How pools pass relevance on.
     strict : bool
@@ -60,12 +69,12 @@ class Redistribution(Explainer):
     """
 
     #: Where the inputs must lie; None: anywhere.
-    domain: Domain | None = None
+    domain: Domain | Mapping[str, Domain] | None = None
 
     def __init__(
         self,
         network: Network,
-        rules: Sequence[Rule | None],
+        choose: Callable[[Network], list[Rule | None]],
         pooling: str,
         strict: bool,
         tolerance: float | None,
@@ -73,11 +82,9 @@ class Redistribution(Explainer):
         super().__init__(network)
         if pooling not in ("proportional", "winner"):
             raise ValueError(f"pooling must be 'proportional' or 'winner', got {pooling!r}")
-        #: For each node of the network the rule that it takes; None: passes relevance through.
-        self.rules = tuple(
-            rule if node.layer.takes_rule else pooling if node.layer.pools else None
-            for node, rule in zip(network.nodes, rules, strict=True)
-        )
+        self._choose, self.pooling = choose, pooling
+        #: For each node of the merged network the rule that it takes; None: relevance passes.
+        self.rules = self._rules(self._merged)
         if tolerance is not None:
             tolerance = check_number(tolerance, "tolerance", 0)
         self.strict, self.tolerance = bool(strict), tolerance
@@ -85,16 +92,24 @@ class Redistribution(Explainer):
         self._plans: dict[tuple[np.dtype, str | None], Plan] = {}
         self._plan(network.dtype)  # packs now, and finds rules that do not fit before any call
 
+    def _rules(self, network: Network) -> tuple[Rule | str | None, ...]:
+        return tuple(
+            rule if node.layer.takes_rule else self.pooling if node.layer.pools else None
+            for node, rule in zip(network.nodes, self._choose(network), strict=True)
+        )
+
     def _plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
         plan = self._plans.get((dtype, node))
         if plan is None:
-            output = None if node is None else self.network.value(node)
-            plan = self._plans[dtype, node] = self.network.plan(self.rules, dtype, output)
+            network = self._running(node)
+            rules = self.rules if network is self._merged else self._rules(network)
+            output = None if node is None else network.value(node)
+            plan = self._plans[dtype, node] = network.plan(rules, dtype, output)
         return plan
 
     def summary(self) -> str:
-        """The network's table, with the rule that each layer takes."""
-        return self.network.summary(self.rules)
+        """The table of the network that runs, with the rule that each layer takes."""
+        return self._merged.summary(self.rules)
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         """The starting relevance for the value f of a target."""
@@ -171,7 +186,7 @@ class Redistribution(Explainer):
         return Explanation(self._method, x, output, targets, explained, result, audit)
 
     def _given(self, relevance: Any, x: Any, node: str | None) -> tuple[np.ndarray, bool]:
-        network = self.network
+        network = self._running(node)
         value = network.output if node is None else network.value(node)
         shape = network.shapes_of(x)[value]
         n = len(next(iter(x.values())) if isinstance(x, dict) else x)
@@ -181,16 +196,17 @@ class Redistribution(Explainer):
 class DeepTaylor(Redistribution):
     """Deep Taylor decomposition (Montavon et al. 2017).
 
-    The domain of the inputs gives the rule of the first layer: `Reals()` the w²-rule,
-    `NonNegative()` z⁺, `Box(low, high)` z^B; all layers above take z⁺, pools pass relevance on in
-    proportion. It starts from max(0, f_target). Where no bias is positive, the heatmaps are
-    consistent: conservative and positive.
+    The domain of the inputs gives the rule of the layers that meet them: `Reals()` the w²-rule,
+    `NonNegative()` z⁺, `Box(low, high)` z^B; all layers above take z⁺, sums and scales among them,
+    and pools pass relevance on in proportion. It starts from max(0, f_target). Where no bias is
+    positive, the heatmaps are consistent: conservative and positive.
 
     Parameters
     ----------
     network : Network
     domain : Domain
-        Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`.
+        Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`; a
+        dict by name for a network of several inputs, or one for all.
     relevance_model : TrainingFree
         How relevance depends on hidden activations.
     pooling : "proportional" or "winner"
@@ -209,7 +225,7 @@ class DeepTaylor(Redistribution):
     def __init__(
         self,
         network: Network,
-        domain: Domain | None = None,
+        domain: Domain | Mapping[str, Domain] | None = None,
         relevance_model: TrainingFree | None = None,
         pooling: str = "proportional",
         *,
@@ -217,16 +233,14 @@ class DeepTaylor(Redistribution):
         tolerance: float | None = None,
     ) -> None:
         domain = Reals() if domain is None else domain
-        if not isinstance(domain, Domain):
-            raise TypeError(
-                f"domain must be Reals(), NonNegative() or Box(low, high), got {domain!r}"
-            )
+        by_input(_check_network(network), domain)
         if relevance_model is not None and not isinstance(relevance_model, TrainingFree):
             raise TypeError(f"relevance_model must be TrainingFree(), got {relevance_model!r}")
-        self.domain, self.pooling = domain, pooling
+        self.domain = domain
         self.relevance_model = relevance_model or TrainingFree()
-        rules = _domain_rules(_check_network(network), domain)
-        super().__init__(network, rules, pooling, strict, tolerance)
+        super().__init__(
+            network, lambda merged: domain_rules(merged, domain), pooling, strict, tolerance
+        )
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         return np.maximum(f, 0)
@@ -236,47 +250,29 @@ class DeepTaylor(Redistribution):
         return f"DeepTaylor({self.domain!r}{pooling})"
 
 
-def _domain_rules(network: Network, domain: Domain) -> list[Rule | None]:
-    """The rule that follows from the domain where a layer meets the input, z⁺ above."""
-    match domain:
-        case Box():
-            first: Rule = _box_rule(network, domain)
-        case NonNegative():
-            first = ZPlus()
-        case _:
-            first = WSquare()
-    m = len(network.inputs)
-    untouched = set(range(m))  # values that still are the network's input, only rearranged
-    rules: list[Rule | None] = []
-    for value, node in enumerate(network.nodes, m):
-        meets = untouched.issuperset(node.sources)
-        if node.layer.rearranges and meets:
-            untouched.add(value)
-        rules.append(None if not node.layer.takes_rule else first if meets else ZPlus())
-    return rules
-
-
-def _box_rule(network: Network, box: Box) -> ZB:
-    """z^B with bounds as the first layer with weights sees them: rearranged like its inputs."""
-    if np.ndim(box.low) == 0 and np.ndim(box.high) == 0:
-        return ZB(box.low, box.high)
-    if network.input_shape is None:
-        raise ValueError(
-            "a box with arrays needs a network of known input shape: Network(layers, input_shape)"
-        )
-    return ZB(*box.bounds(network.input_shape, np.dtype(np.float64)))
-
-
 class LRP(Redistribution):
     """Layer-wise relevance propagation by chosen rules (Bach et al. 2015). Starts from f_target.
 
     Parameters
     ----------
     network : Network
-    rules : Rule, sequence or mapping
-        One rule for all layers with weights; a sequence with one rule for each of them, from the
-        input to the output; or a mapping from a layer's name (or a glob such as "dense_*"), its
-        type or its type's name to a rule: the first that fits is taken.
+    rules : Rule, sequence, mapping or str
+        One rule for all linear layers; a sequence with one rule for each layer with learned
+        weights, from the input to the output; a mapping to rules, from "first" (layers with
+        learned weights before which there are none) or "last" (those after which there are none),
+        a layer's name (or a glob such as "dense_*"), its type or its type's name: the first that
+        fits is taken; or the name of a preset:
+
+        - "epsilon": ε everywhere;
+        - "z-plus": z⁺ everywhere;
+        - "epsilon-plus": z⁺ for convolutions, ε for dense layers;
+        - "epsilon-plus-flat": the same, and flat for the first layers;
+        - "epsilon-alpha2-beta1": αβ with α = 2, β = 1 for convolutions, ε for dense layers;
+        - "gamma-epsilon": γ = 0.25 for convolutions, ε for dense layers;
+
+        with ε = 1e-6 and the bias in z as each rule has it by default. (Kohlbrenner et al. 2020,
+        Montavon et al. 2019.) Linear layers that have learned nothing, such as sums, take z
+        without bias where nothing is said for them: relevance in proportion.
     pooling : "proportional" or "winner"
         How pools pass relevance on.
     strict : bool
@@ -287,7 +283,7 @@ class LRP(Redistribution):
     Raises
     ------
     ValueError
-        If a layer gets no rule, or a rule of the mapping no layer.
+        If a layer gets no rule, a rule of the mapping no layer, or a preset is unknown.
     TypeError
         If something is not a rule.
     """
@@ -301,47 +297,11 @@ class LRP(Redistribution):
         strict: bool = False,
         tolerance: float | None = None,
     ) -> None:
-        chosen = _choose_rules(_check_network(network), Epsilon() if rules is None else rules)
-        super().__init__(network, chosen, pooling, strict, tolerance)
+        rules = Epsilon() if rules is None else rules
+        super().__init__(
+            network, lambda merged: choose_rules(merged, rules), pooling, strict, tolerance
+        )
 
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))
         return f"LRP({', '.join(rules)})"
-
-
-def _choose_rules(network: Network, rules: Any) -> list[Rule | None]:
-    places = [number for number, node in enumerate(network.nodes) if node.layer.takes_rule]
-    chosen: list[Rule | None] = [None] * len(network.nodes)
-    if isinstance(rules, Mapping):
-        unused = set(rules)
-        for number in places:
-            node = network.nodes[number]
-            key = next((key for key in rules if _fits(key, node)), None)
-            if key is None:
-                raise ValueError(f"no rule fits the layer {node.name} ({node.layer!r})")
-            chosen[number] = rules[key]
-            unused.discard(key)
-        if unused:
-            raise ValueError(f"no layer took the rule for {sorted(map(str, unused))}")
-    elif isinstance(rules, Sequence) and not isinstance(rules, str):
-        if len(rules) != len(places):
-            raise ValueError(f"got {len(rules)} rules for {len(places)} layers with weights")
-        for number, rule in zip(places, rules, strict=True):
-            chosen[number] = rule
-    else:
-        for number in places:
-            chosen[number] = rules
-    for number in places:
-        if not isinstance(chosen[number], Rule):
-            raise TypeError(
-                f"rules must be dtdcore rules such as Epsilon(), got {chosen[number]!r}"
-            )
-    return chosen
-
-
-def _fits(key: Any, node: Any) -> bool:
-    if isinstance(key, type):
-        return isinstance(node.layer, key)
-    return isinstance(key, str) and (
-        fnmatchcase(node.name, key) or key == type(node.layer).__name__
-    )

@@ -33,31 +33,46 @@ class Explanation:
     #: How it was made, such as "DeepTaylor(Box(low=0.0, high=1.0))".
     method: str
     #: A copy of x, (n, *input shape): float32 or float64. (float16 becomes float32, whole numbers
-    #: the dtype of the network's weights.)
-    inputs: np.ndarray
+    #: the dtype of the network's weights.) A dict by name where the network has several inputs.
+    inputs: np.ndarray | dict[str, np.ndarray]
     #: What the network said, (n, *output shape).
     output: np.ndarray
     #: Which output was explained, (n,) or (n, k); None where the call gave `relevance`.
     target: np.ndarray | None
     #: f(x), the number that a conservative heatmap sums to: the starting relevance. (n,) or (n, k).
     explained: np.ndarray
-    #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of `inputs`.
-    relevance: np.ndarray
+    #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of `inputs`; a dict likewise.
+    relevance: np.ndarray | dict[str, np.ndarray]
     #: The account of every layer; None for methods that do not redistribute relevance.
     audit: Audit | None
 
     def __len__(self) -> int:
-        return len(self.relevance)
+        return len(self.output)
+
+    def _by_input(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Inputs and relevance by the input's name."""
+        if isinstance(self.inputs, dict):
+            return {name: (self.inputs[name], self.relevance[name]) for name in self.inputs}
+        return {"input": (self.inputs, self.relevance)}
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of inputs and relevance."""
+        return next(relevance.dtype for _, relevance in self._by_input().values())
 
     @property
     def total(self) -> np.ndarray:
         """Σ_p R_p in float64, (n,) or (n, k)."""
-        return self._per_heatmap(np.sum, dtype=np.float64)
+        sums = self._per_heatmap(np.sum, dtype=np.float64)
+        return sum(sums[1:], start=sums[0])
 
-    def _per_heatmap(self, reduce: Any, **options: Any) -> np.ndarray:
+    def _per_heatmap(self, reduce: Any, **options: Any) -> list[np.ndarray]:
+        """Numbers (n,) or (n, k) for each input."""
         lead = self.explained.ndim
-        axes = tuple(range(lead, self.relevance.ndim))
-        return reduce(self.relevance, axis=axes, **options)
+        return [
+            reduce(relevance, axis=tuple(range(lead, relevance.ndim)), **options)
+            for _, relevance in self._by_input().values()
+        ]
 
     def is_conservative(self, rtol: float | None = None, atol: float = 0.0) -> np.ndarray:
         """Definition 1: Σ_p R_p = f(x). (n,) or (n, k) bool.
@@ -69,13 +84,13 @@ class Explanation:
             for float64 by default.
         """
         if rtol is None:
-            rtol = default_tolerance(self.relevance.dtype)
+            rtol = default_tolerance(self.dtype)
         missing = np.abs(self.total - self.explained)
         return missing <= atol + rtol * np.abs(self.explained)
 
     def is_positive(self, atol: float = 0.0) -> np.ndarray:
         """Definition 2: R_p ≥ 0 for all p (R_p ≥ -atol). (n,) or (n, k) bool."""
-        return self._per_heatmap(np.min, initial=0.0) >= -atol
+        return np.min(self._per_heatmap(np.min, initial=0.0), axis=0) >= -atol
 
     def is_consistent(self, rtol: float | None = None, atol: float = 0.0) -> np.ndarray:
         """Definition 3: conservative and positive. (n,) or (n, k) bool.
@@ -89,12 +104,15 @@ class Explanation:
 
         It holds format, relevance, inputs, output, explained, method, target (where there is
         one), and the audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5):
-        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost.
+        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost. Of several
+        inputs it holds relevance/NAME and inputs/NAME.
         """
-        arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
-            "relevance": self.relevance,
-            "inputs": self.inputs,
+        several = isinstance(self.inputs, dict)
+        arrays: dict[str, Any] = {"format": np.array(FORMAT)}
+        for name, (inputs, relevance) in self._by_input().items():
+            arrays[f"relevance/{name}" if several else "relevance"] = relevance
+            arrays[f"inputs/{name}" if several else "inputs"] = inputs
+        arrays |= {
             "output": self.output,
             "explained": self.explained,
             "method": np.array(self.method),
@@ -133,6 +151,11 @@ class Explanation:
         ImportError
             If matplotlib is missing (extra `plot`).
         """
+        if isinstance(self.inputs, dict):
+            raise ValueError(
+                "there are several inputs: plot each with dtdcore.plots.plot_explanation("
+                "explanation.inputs[name], explanation.relevance[name])"
+            )
         if self.relevance.size == 0:
             raise ValueError("there is no heatmap to plot: the batch is empty")
         from dtdcore.plots import plot_explanation
@@ -145,7 +168,7 @@ class Explanation:
         heatmaps = self.explained.size
         lines = [
             f"{self.method}: {heatmaps} heatmap{'s' * (heatmaps != 1)} of shape "
-            f"{self.inputs.shape[1:]}, {self.relevance.dtype}"
+            f"{self._shapes()}, {self.dtype}"
         ]
         if heatmaps:
             difference = np.mean(np.abs(self.total - self.explained))
@@ -164,20 +187,30 @@ class Explanation:
         """For notebooks: the text, and the first heatmaps as pictures where inputs are images."""
         parts = [f"<pre>{html.escape(repr(self))}</pre>"]
         parts += [
-            f'<img alt="{name}" style="image-rendering:pixelated;height:8em;margin:2px" '
+            f'<img alt="{html.escape(name)}" '
+            'style="image-rendering:pixelated;height:8em;margin:2px" '
             f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
             for name, picture in self._pictures(limit=8)
         ]
         return f"<div>{''.join(parts)}</div>"
 
+    def _shapes(self) -> str:
+        if isinstance(self.inputs, dict):
+            return ", ".join(f"{name} {part.shape[1:]}" for name, part in self.inputs.items())
+        return str(self.inputs.shape[1:])
+
     def _pictures(self, limit: int) -> list[tuple[str, bytes]]:
-        shape = self.inputs.shape[1:]
-        if len(shape) not in (2, 3) or 0 in shape:
-            return []
-        heatmaps = self.relevance.reshape(-1, *shape)[:limit]
-        if len(shape) == 3:
-            heatmaps = heatmaps.sum(axis=1)
-        return [(f"heatmap {m}", encode_png(colorize(h))) for m, h in enumerate(heatmaps)]
+        pictures = []
+        for name, (inputs, relevance) in self._by_input().items():
+            shape = inputs.shape[1:]
+            if len(shape) not in (2, 3) or 0 in shape:
+                continue
+            heatmaps = relevance.reshape(-1, *shape)[:limit]
+            if len(shape) == 3:
+                heatmaps = heatmaps.sum(axis=1)
+            title = f"heatmap of {name}" if isinstance(self.inputs, dict) else "heatmap"
+            pictures += [(f"{title} {m}", encode_png(colorize(h))) for m, h in enumerate(heatmaps)]
+        return pictures
 
 
 def default_tolerance(dtype: np.dtype) -> float:

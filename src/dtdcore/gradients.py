@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,29 +13,37 @@ from dtdcore.arrays import all_finite, as_float, check_count, check_finite, chec
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
-from dtdcore.network import Network
+from dtdcore.network import Network, dtype_of
 from dtdcore.targets import choose_targets, pick
 from dtdcore.taylor import nearest_root
+
+#: (x, targets) -> ∂f/∂x_p (n, k, *input shape), or a dict by input.
+Gradient = Callable[[Any, np.ndarray], Any]
 
 
 class GradientExplainer(Explainer):
     """Base of the explainers that ask for gradients. None of them accounts for relevance."""
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """R_p (n, k, *input shape) for targets (n, k)."""
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+        """R_p (n, k, *input shape) for targets (n, k); dicts in, dict out."""
         raise NotImplementedError  # every explainer below answers this
 
-    def __call__(self, x: Any, target: Any = None, *, relevance: None = None) -> Explanation:
+    def __call__(
+        self, x: Any, target: Any = None, *, relevance: None = None, node: str | None = None
+    ) -> Explanation:
         """Explain a batch.
 
         Parameters
         ----------
-        x : array (n, *input shape)
+        x : array (n, *input shape), or dict of arrays by input
         target : None, int, (n,) ints or (n, k) ints
             The output to explain: None is the only one, or the largest of each sample. With k
             targets the result has an axis k.
         relevance : None
             Only explainers that redistribute relevance take a starting relevance.
+        node : str, optional
+            The layer whose outputs are explained: targets are among them. The network's by
+            default.
 
         Returns
         -------
@@ -54,16 +63,33 @@ class GradientExplainer(Explainer):
                 "and LRP; choose an output by `target`"
             )
         x = self.network.check_inputs(x)
-        output = self.network.forward(x)
+        running = self._running(node)
+        output = running.forward(x, node)
         targets, single = choose_targets(output, target)
+
+        def gradient(x: Any, targets: np.ndarray) -> Any:
+            return running.gradient(x, targets, node)
+
         with np.errstate(over="ignore", invalid="ignore"):
-            heatmaps = self._relevance(x, targets)
-        if not all_finite(np.ascontiguousarray(heatmaps)):
-            raise FloatingPointError(f"the heatmaps of {self!r} overflow {x.dtype}; try float64")
+            heatmaps = self._relevance(x, targets, gradient)
+        for part in heatmaps.values() if isinstance(heatmaps, dict) else (heatmaps,):
+            if not all_finite(np.ascontiguousarray(part)):
+                raise FloatingPointError(
+                    f"the heatmaps of {self!r} overflow {dtype_of(x)}; try float64"
+                )
         explained = pick(output, targets)
         if single:
-            heatmaps, explained, targets = heatmaps[:, 0], explained[:, 0], targets[:, 0]
-        return Explanation(repr(self), x.copy(), output, targets, explained, heatmaps, None)
+            heatmaps = each(lambda part: part[:, 0], heatmaps)
+            explained, targets = explained[:, 0], targets[:, 0]
+        x = each(np.copy, x)
+        return Explanation(repr(self), x, output, targets, explained, heatmaps, None)
+
+
+def each(function: Callable[..., Any], *values: Any) -> Any:
+    """A function of arrays; of dicts of arrays, input by input."""
+    if isinstance(values[0], dict):
+        return {name: function(*(value[name] for value in values)) for name in values[0]}
+    return function(*values)
 
 
 class Sensitivity(GradientExplainer):
@@ -72,8 +98,8 @@ class Sensitivity(GradientExplainer):
     Positive, but not conservative: Σ_p R_p = ‖∇f‖², which explains a variation of f, not f.
     """
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return self.network.gradient(x, targets) ** 2
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+        return each(np.square, gradient(x, targets))
 
 
 class GradientTimesInput(GradientExplainer):
@@ -82,8 +108,8 @@ class GradientTimesInput(GradientExplainer):
     For a ReLU network without biases the Taylor expansion at a root next to 0, and LRP-0.
     """
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return x[:, None] * self.network.gradient(x, targets)
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+        return each(lambda x, g: x[:, None] * g, x, gradient(x, targets))
 
 
 class Taylor(GradientExplainer):
@@ -113,6 +139,10 @@ class Taylor(GradientExplainer):
         self, network: Network, root: Any = "nearest", domain: Domain | None = None
     ) -> None:
         super().__init__(network)
+        if len(network.inputs) > 1:
+            raise ValueError(
+                f"Taylor takes networks of one input, this one has {', '.join(network.inputs)}"
+            )
         self.domain = Reals() if domain is None else domain
         if not isinstance(self.domain, Domain):
             raise TypeError(
@@ -127,7 +157,15 @@ class Taylor(GradientExplainer):
             check_finite(root, "root")
         self.root = root
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, x: Any, target: Any = None, *, relevance: None = None, node: str | None = None
+    ) -> Explanation:
+        """Explain a batch: see `GradientExplainer`; a `node` only with a given root."""
+        if node is not None and isinstance(self.root, str):
+            raise ValueError("node needs a given root: the nearest root is that of an output")
+        return super().__call__(x, target, relevance=relevance, node=node)
+
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
         if isinstance(self.root, str):
             return nearest_root(self.network, x, self.domain, target=targets).require().relevance
         try:
@@ -138,7 +176,7 @@ class Taylor(GradientExplainer):
                 "sample, or one for all"
             ) from None
         self.domain.check(root, "root")
-        return self.network.gradient(root, targets) * (x - root)[:, None]
+        return gradient(root, targets) * (x - root)[:, None]
 
     def __repr__(self) -> str:
         root = repr(self.root) if isinstance(self.root, str) else "given"
@@ -153,8 +191,9 @@ class IntegratedGradients(GradientExplainer):
     Parameters
     ----------
     network : Network
-    baseline : float or array
-        x̄: a number, one input (*input shape), or one for each sample; 0 by default.
+    baseline : float, array or dict
+        x̄: a number, one input (*input shape), or one for each sample; 0 by default. A dict by
+        name where inputs differ.
     steps : int
         Gradients for each sample.
 
@@ -166,25 +205,34 @@ class IntegratedGradients(GradientExplainer):
 
     def __init__(self, network: Network, baseline: Any = 0.0, steps: int = 64) -> None:
         super().__init__(network)
-        self.baseline = as_float(baseline, "baseline").copy()
-        self.baseline.flags.writeable = False
-        check_finite(self.baseline, "baseline")
+        if isinstance(baseline, Mapping):
+            if set(baseline) != set(network.inputs):
+                raise ValueError(
+                    f"baseline must hold each input ({', '.join(network.inputs)}), "
+                    f"got {sorted(map(str, baseline))}"
+                )
+            self.baseline = {name: _constant(baseline[name]) for name in network.inputs}
+        elif len(network.inputs) > 1:
+            self.baseline = dict.fromkeys(network.inputs, _constant(baseline))
+        else:
+            self.baseline = _constant(baseline)
         self.steps = check_count(steps, "steps")
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        try:
-            baseline = np.broadcast_to(self.baseline, x.shape).astype(x.dtype)
-        except ValueError:
-            raise ValueError(
-                f"baseline has shape {self.baseline.shape}, x has {x.shape}: give a number, one "
-                "input, or one for each sample"
-            ) from None
-        path = x - baseline
-        total = np.zeros((*targets.shape, *x.shape[1:]), np.float64)
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+        if isinstance(self.baseline, dict) and not isinstance(x, dict):
+            (start,) = self.baseline.values()
+        else:
+            start = self.baseline
+        start = each(_baseline, x, start)
+        path = each(np.subtract, x, start)
+        total = each(lambda x: np.zeros((*targets.shape, *x.shape[1:]), np.float64), x)
         for step in range(self.steps):
-            t = x.dtype.type((step + 0.5) / self.steps)
-            total += self.network.gradient(baseline + t * path, targets)
-        return path[:, None] * (total / self.steps).astype(x.dtype)
+            t = dtype_of(x).type((step + 0.5) / self.steps)
+            point = each(lambda start, path, t=t: start + t * path, start, path)
+            total = each(np.add, total, gradient(point, targets))
+        return each(
+            lambda path, total: path[:, None] * (total / self.steps).astype(path.dtype), path, total
+        )
 
     def __repr__(self) -> str:
         return f"IntegratedGradients(steps={self.steps})"
@@ -218,18 +266,42 @@ class SmoothGrad(GradientExplainer):
         self.noise = check_number(noise, "noise", 0)
         self.seed = check_count(seed, "seed", 0)
 
-    def _relevance(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        axes = tuple(range(1, x.ndim))
-        spread = x.max(axis=axes, keepdims=True, initial=-np.inf) - x.min(
-            axis=axes, keepdims=True, initial=np.inf
-        )
+    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+        spread = each(_spread, x)
         generator = np.random.default_rng(self.seed)
-        total = np.zeros((*targets.shape, *x.shape[1:]), np.float64)
-        for _ in range(self.samples):
+
+        def noisy(x: np.ndarray, spread: np.ndarray) -> np.ndarray:
             noise = self.noise * generator.standard_normal(x.shape[1:])
-            noisy = x + (spread * noise).astype(x.dtype)
-            total += self.network.gradient(noisy, targets)
-        return (total / self.samples).astype(x.dtype)
+            return x + (spread * noise).astype(x.dtype)
+
+        total = each(lambda x: np.zeros((*targets.shape, *x.shape[1:]), np.float64), x)
+        for _ in range(self.samples):
+            total = each(np.add, total, gradient(each(noisy, x, spread), targets))
+        return each(lambda x, total: (total / self.samples).astype(x.dtype), x, total)
 
     def __repr__(self) -> str:
         return f"SmoothGrad(samples={self.samples}, noise={self.noise:g}, seed={self.seed})"
+
+
+def _constant(baseline: Any) -> np.ndarray:
+    baseline = as_float(baseline, "baseline").copy()
+    baseline.flags.writeable = False
+    check_finite(baseline, "baseline")
+    return baseline
+
+
+def _baseline(x: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    try:
+        return np.broadcast_to(baseline, x.shape).astype(x.dtype)
+    except ValueError:
+        raise ValueError(
+            f"baseline has shape {baseline.shape}, x has {x.shape}: give a number, one "
+            "input, or one for each sample"
+        ) from None
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    """max(x) - min(x) of each sample."""
+    axes = tuple(range(1, x.ndim))
+    high = x.max(axis=axes, keepdims=True, initial=-np.inf)
+    return high - x.min(axis=axes, keepdims=True, initial=np.inf)

@@ -16,7 +16,8 @@ from dtdcore import layers as layer_module
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
 from dtdcore.files import read_npz, write_npz
-from dtdcore.layers import Layer
+from dtdcore.layers import Layer, Multiply
+from dtdcore.merging import Merging
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.targets import choose_targets, one_hot
@@ -62,6 +63,10 @@ class Network:
         input_shape: InputShape = None,
         output: str | None = None,
     ) -> None:
+        #: For each layer that `merged` merged away the names of those that hold it now.
+        self.holders: dict[str, tuple[str, ...]] = {}
+        #: Names of layers of the network before merging whose own outputs are computed no longer.
+        self.lost: frozenset[str] = frozenset()
         #: Names of the inputs.
         self.inputs = input_names(input_shape)
         self.nodes = tuple(connect(layers, self.inputs))
@@ -72,11 +77,13 @@ class Network:
         self._input_shapes = tuple(
             self._shape_of_input(value, shape) for value, shape in enumerate(input_shape.values())
         )
-        dtypes = {array.dtype for layer in self.layers for array in layer.arrays().values()}
+        learned = [layer for layer in self.layers if not isinstance(layer, Multiply)]
+        dtypes = {array.dtype for layer in learned for array in layer.arrays().values()}
         #: float32 if all weights are, else float64: what inputs of whole numbers become.
         self.dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
         self._shapes: dict[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]] = {}
         self._plans: dict[Any, Plan] = {}
+        self._merged: dict[frozenset[str], Network] = {}
         if None not in self._input_shapes:
             self._shapes_of(self._input_shapes)
 
@@ -126,6 +133,8 @@ class Network:
         ValueError
             If there is none.
         """
+        if name in self.holders and name not in self.lost:
+            (name,) = self.holders[name]
         for value, known in enumerate((*self.inputs, *(node.name for node in self.nodes))):
             if known == name:
                 return value
@@ -182,6 +191,40 @@ class Network:
         self._shapes[inputs] = tuple(shapes)
         return self._shapes[inputs]
 
+    def merged(self, keep: Iterable[str] = ()) -> Network:
+        """The same function with fewer layers, as explainers run it.
+
+        Each `BatchNorm` or `ChannelAffine` goes into the linear layer before it (where nobody else
+        uses what that gives) or else into the linear layers behind it (where none pads with zeros
+        to which the shift would have to be added). These keep their names; what cannot be merged
+        stays, and redistributes by a rule of its own. Results are equal to rounding.
+
+        Parameters
+        ----------
+        keep : names of layers, optional
+            Layers whose own outputs are needed, so that nothing is merged with them that changes
+            these.
+
+        Returns
+        -------
+        Network
+            The network itself if there is nothing to merge. `holders` says where merged layers
+            went.
+        """
+        keep = frozenset(keep)
+        if keep not in self._merged:
+            merging = Merging(self.nodes, len(self.inputs), self.output, keep)
+            merging.run()
+            result = self
+            if merging.holders:
+                names = dict(enumerate((*self.inputs, *(node.name for node in self.nodes))))
+                shapes = dict(zip(self.inputs, self._input_shapes, strict=True))
+                items = merging.items(names.__getitem__)
+                result = Network(items, shapes, names[merging.output])
+                result.holders, result.lost = merging.holders, frozenset(merging.lost)
+            self._merged[keep] = result
+        return self._merged[keep]
+
     def plan(
         self,
         rules: Sequence[Rule | str | None] | None,
@@ -204,7 +247,7 @@ class Network:
         `domain` is a `Domain`, or a dict of them by input. Of several inputs x and the result are
         dicts, one dtype for all.
         """
-        if len(self.inputs) > 1 or isinstance(x, Mapping):
+        if len(self.inputs) > 1 or (type(x) is not np.ndarray and isinstance(x, Mapping)):
             xs = self._check_several(x, domain)
             return xs if len(xs) > 1 else xs[self.inputs[0]]
         x = as_batch(x, self._input_shapes[0], default=self.dtype, finite=domain is None)
@@ -310,7 +353,10 @@ class Network:
             lines = [(*line, text) for line, text in zip(lines, texts, strict=True)]
         distinct = {id(layer): layer.parameters for layer in self.layers}
         table = format_table(lines, 2 if chain else 3)
-        return f"{table}\n{sum(distinct.values()):,} parameters"
+        text = f"{table}\n{sum(distinct.values()):,} parameters"
+        for name, holders in self.holders.items():
+            text += f"\n{name} is merged into {' and '.join(holders)}"
+        return text
 
     def __repr__(self) -> str:
         return f"Network([{', '.join(repr(layer) for layer in self.layers)}])"

@@ -20,14 +20,17 @@ from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.lrn import LRN
+from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
 from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
-from dtdcore.layers.shaping import Flatten
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
 
 __all__ = [
     "ELU",
     "LRN",
     "Add",
     "AvgPool",
+    "BatchNorm",
+    "ChannelAffine",
     "Clip",
     "Concat",
     "Conv",
@@ -42,11 +45,16 @@ __all__ = [
     "LeakyReLU",
     "LpPool",
     "MaxPool",
+    "Multiply",
     "NeuronPool",
     "PReLU",
+    "Pad",
     "ReLU",
+    "Reshape",
     "Sigmoid",
     "Softmax",
     "SumPool",
     "Tanh",
+    "Transpose",
+    "Upsample",
 ]

@@ -34,7 +34,7 @@ class Add(Layer):
 
     takes_rule = True
     joins = True
-    default_rule: ClassVar[Rule] = Z()
+    default_rule: ClassVar[Rule] = Z(bias=False)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """The shape of all summands: see `Layer.output_shape`."""

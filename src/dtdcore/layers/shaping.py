@@ -1,15 +1,30 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers that only rearrange numbers."""
+"""Layers that only rearrange numbers, or scale each by a constant.
+
+Axes and shapes are those of one input, without the batch axis.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+from dtdcore.arrays import as_float, cast, check_count, check_finite, check_number
 from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule
 from dtdcore.steps.base import Step
-from dtdcore.steps.shaping import FlattenStep
+from dtdcore.steps.shaping import (
+    FlattenStep,
+    MultiplyStep,
+    PadStep,
+    ReshapeStep,
+    TransposeStep,
+    UpsampleStep,
+)
 
 
 class Flatten(Layer):
@@ -23,3 +38,224 @@ class Flatten(Layer):
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         return FlattenStep()
+
+
+class Reshape(Layer):
+    """(n, *input shape) -> (n, *shape), in order; relevance goes back into place.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one output; one size may be -1: what remains.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `shape` is no tuple of whole numbers, or holds -1 twice.
+    """
+
+    rearranges = True
+
+    def __init__(self, shape: Iterable[int]) -> None:
+        super().__init__()
+        self.shape = _counts(shape, "shape", -1)
+        if self.shape.count(-1) > 1:
+            raise ValueError(f"shape may hold one -1, got {self.shape}")
+
+    def options(self) -> dict[str, Any]:
+        """`shape`."""
+        return {"shape": list(self.shape)}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """`shape`, with its size for -1: see `Layer.output_shape`."""
+        size, known = math.prod(input_shape), math.prod(s for s in self.shape if s != -1)
+        open_size = -1 in self.shape
+        if not (known > 0 and size % known == 0 if open_size else size == known):
+            raise ValueError(f"{self!r} cannot take inputs of shape {input_shape}")
+        return tuple(size // known if s == -1 else s for s in self.shape)
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return ReshapeStep(self.shape)
+
+
+class Transpose(Layer):
+    """The axes of one input in another order; relevance goes back into place.
+
+    Parameters
+    ----------
+    axes : tuple of int
+        For each axis of an output the axis of an input that it was: (1, 2, 0) makes (height,
+        width, channels) of (channels, height, width).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `axes` does not hold each of 0, 1, … once.
+    """
+
+    rearranges = True
+
+    def __init__(self, axes: Iterable[int]) -> None:
+        super().__init__()
+        self.axes = _counts(axes, "axes", 0)
+        if sorted(self.axes) != list(range(len(self.axes))):
+            raise ValueError(f"axes must hold each of 0, 1, ... once, got {self.axes}")
+
+    def options(self) -> dict[str, Any]:
+        """`axes`."""
+        return {"axes": list(self.axes)}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The sizes in the new order: see `Layer.output_shape`."""
+        if len(input_shape) != len(self.axes):
+            raise ValueError(f"{self!r} takes inputs with {len(self.axes)} axes, got {input_shape}")
+        return tuple(input_shape[axis] for axis in self.axes)
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return TransposeStep(self.axes)
+
+
+class Pad(Layer):
+    """A frame of a constant around an input.
+
+    Relevance that the layer above gives to the frame is lost, and booked so. (z, z⁺ and z^B give
+    none to a frame of zeros; w² and flat do.)
+
+    Parameters
+    ----------
+    before, after : tuple of int
+        Widths for each axis of one input, or for the last axes: (1, 1) pads height and width.
+    value : float
+        What the frame holds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a width is no whole number ≥ 0, the tuples differ in length, or `value` is not finite.
+    """
+
+    rearranges = True
+
+    def __init__(self, before: Iterable[int], after: Iterable[int], value: float = 0) -> None:
+        super().__init__()
+        self.before, self.after = _counts(before, "before", 0), _counts(after, "after", 0)
+        if len(self.before) != len(self.after):
+            raise ValueError(
+                f"before and after must be of one length, got {self.before} and {self.after}"
+            )
+        self.value = check_number(value, "value", -np.inf)
+
+    def options(self) -> dict[str, Any]:
+        """`before`, `after` and `value`."""
+        return {"before": list(self.before), "after": list(self.after), "value": self.value}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The sizes with the frame: see `Layer.output_shape`."""
+        rest = len(input_shape) - len(self.before)
+        if rest < 0:
+            raise ValueError(f"{self!r} pads {len(self.before)} axes, got {input_shape}")
+        widths = zip(input_shape[rest:], self.before, self.after, strict=True)
+        return (*input_shape[:rest], *(size + b + a for size, b, a in widths))
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return PadStep(self.before, self.after, self.value)
+
+
+class Upsample(Layer):
+    """Nearest-neighbour upsampling: each number is repeated along the last axes, y_j = x_i.
+
+    Every output has one input, so that R_i = Σ_j R_j over its copies, whatever the rule.
+
+    Parameters
+    ----------
+    scale : tuple of int
+        How often, for each of the last axes: (2, 2) doubles height and width.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a scale is no whole number ≥ 1.
+    """
+
+    rearranges = True
+
+    def __init__(self, scale: Iterable[int]) -> None:
+        super().__init__()
+        self.scale = _counts(scale, "scale", 1)
+
+    def options(self) -> dict[str, Any]:
+        """`scale`."""
+        return {"scale": list(self.scale)}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The sizes times their scale: see `Layer.output_shape`."""
+        rest = len(input_shape) - len(self.scale)
+        if rest < 0:
+            raise ValueError(f"{self!r} scales {len(self.scale)} axes, got {input_shape}")
+        sizes = zip(input_shape[rest:], self.scale, strict=True)
+        return (*input_shape[:rest], *(size * times for size, times in sizes))
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return UpsampleStep(self.scale)
+
+
+class Multiply(Layer):
+    """y_i = c_i x_i with constants c. Relevance passes through unchanged: R_i = R_j.
+
+    (Each output has one input, so that every rule gives it all relevance.)
+
+    Parameters
+    ----------
+    constant : float or array
+        c, broadcast to one input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `constant` does not hold finite real numbers.
+    """
+
+    rearranges = True
+
+    def __init__(self, constant: Any) -> None:
+        super().__init__()
+        self.constant = as_float(constant, "constant").copy()
+        check_finite(self.constant, "constant")
+        self.constant.flags.writeable = False
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the constants."""
+        return self.constant.dtype
+
+    @property
+    def parameters(self) -> int:
+        """0: nothing was learned."""
+        return 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`constant`."""
+        return {"constant": self.constant}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The same: see `Layer.output_shape`."""
+        try:
+            fits = np.broadcast_shapes(self.constant.shape, input_shape) == input_shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{self!r} cannot take inputs of shape {input_shape}")
+        return input_shape
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return MultiplyStep(cast(self.constant, dtype, "constant"))
+
+    def __repr__(self) -> str:
+        shape = self.constant.shape
+        return f"Multiply({f'array{shape}' if shape else float(self.constant)})"
+
+
+def _counts(values: Any, name: str, minimum: int) -> tuple[int, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a tuple of whole numbers, got {values!r}")
+    return tuple(check_count(value, name, minimum) for value in values)

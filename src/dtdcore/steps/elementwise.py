@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Rule, Term
 from dtdcore.steps.base import LOST, RECEIVED
@@ -37,9 +38,9 @@ def weighted(x: np.ndarray, positive: float, negative: float) -> np.ndarray:
         above *= dtype(positive)
     if below is not None and negative != 1:
         below *= dtype(negative)
-    if above is None or below is None:
-        return np.zeros_like(x) if above is below else below if above is None else above
-    return above + below
+    if above is None:
+        return below
+    return above if below is None else above + below
 
 
 def p_of(term: Term, x: np.ndarray, nonnegative: bool = False) -> np.ndarray:
@@ -75,7 +76,7 @@ def redistribute(
     limit = float(np.finfo(dtype).max) / 4
     results: list[np.ndarray] = []
     for part, zt, (shares, bias) in zip(parts, z, terms, strict=True):
-        s = np.empty(relevance.shape, dtype)
+        s = empty(relevance.shape, dtype)
         core.quotient(
             np.ascontiguousarray(part).reshape(n, k, columns),
             np.ascontiguousarray(zt).reshape(n, columns),

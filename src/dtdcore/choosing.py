@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which layer takes which rule: by the domain of the inputs, by name, type, place or preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from dtdcore.domains import Box, Domain, NonNegative, Reals
+from dtdcore.layers import Dense, Layer, Multiply, Pad
+from dtdcore.network import Network
+from dtdcore.rules import ZB, AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZPlus
+from dtdcore.wiring import Node
+
+# ------------------------------------------------------------------- the method: by domain
+
+
+def domain_rules(network: Network, domain: Domain | Mapping[str, Domain]) -> list[Rule | None]:
+    """For each node the rule of deep Taylor decomposition.
+
+    Linear layers that meet the input, at most rearranged, take the rule of its domain; all others
+    z⁺. A layer that meets the input and hidden values at once takes z⁺.
+    """
+    m = len(network.inputs)
+    shapes = None if network.output_shape is None else network.shapes(network.input_shape)
+    # Where values lie that still are the inputs, only rearranged.
+    domains = dict(enumerate(by_input(network, domain).values()))
+    rules: list[Rule | None] = []
+    for value, node in enumerate(network.nodes, m):
+        meets = all(source in domains for source in node.sources)
+        if meets and node.layer.rearranges:
+            sources = [domains[source] for source in node.sources]
+            known = None if shapes is None else [shapes[source] for source in node.sources]
+            domains[value] = _rearranged(node.layer, sources, known)
+        if not node.layer.takes_rule:
+            rules.append(None)
+        elif not meets:
+            rules.append(ZPlus())
+        else:
+            shape = None if shapes is None else shapes[node.sources[0]]
+            rules.append(_rule_of(_hull([domains[source] for source in node.sources]), shape))
+    return rules
+
+
+def by_input(network: Network, domain: Any) -> dict[str, Domain]:
+    """The domain of each input, from one for all or a dict by name.
+
+    Raises
+    ------
+    TypeError
+        If something is no domain.
+    ValueError
+        If a dict does not hold each input.
+    """
+    if isinstance(domain, Mapping):
+        if set(domain) != set(network.inputs):
+            raise ValueError(
+                f"domain must hold each input ({', '.join(network.inputs)}), "
+                f"got {sorted(map(str, domain))}"
+            )
+    else:
+        domain = dict.fromkeys(network.inputs, domain)
+    for one in domain.values():
+        if not isinstance(one, Domain):
+            raise TypeError(f"domain must be Reals(), NonNegative() or Box(low, high), got {one!r}")
+    return {name: domain[name] for name in network.inputs}
+
+
+def _rule_of(domain: Domain, shape: tuple[int, ...] | None) -> Rule:
+    if isinstance(domain, NonNegative):
+        return ZPlus()
+    if not isinstance(domain, Box):
+        return WSquare()
+    if not _has_arrays(domain):
+        return ZB(domain.low, domain.high)
+    # broadcast now, so that bounds that do not fit are found before any work
+    bounds = domain.bounds(_known(shape), np.dtype(np.float64))
+    low, high = (np.broadcast_to(bound, np.prod(shape)).reshape(shape) for bound in bounds)
+    return ZB(low, high)
+
+
+def _has_arrays(box: Box) -> bool:
+    return np.ndim(box.low) > 0 or np.ndim(box.high) > 0
+
+
+def _known(shape: Any) -> Any:
+    if shape is None:
+        raise ValueError(
+            "a box with arrays (or a frame in a box) needs a network of known input shape: "
+            "Network(layers, input_shape)"
+        )
+    return shape
+
+
+def _rearranged(
+    layer: Layer, domains: list[Domain], shapes: list[tuple[int, ...]] | None
+) -> Domain:
+    """Where the outputs of a layer lie that only rearranges numbers, or scales them."""
+    same = all(domain == domains[0] for domain in domains)
+    boxes = all(isinstance(domain, Box) for domain in domains)
+    scales = isinstance(layer, Pad | Multiply)
+    if same and not scales and not (boxes and _has_arrays(domains[0])):
+        return domains[0]
+    if boxes:
+        pairs = [_corners(*pair) for pair in zip(domains, _known(shapes), strict=True)]
+        corners = [
+            layer.forward(list(parts) if layer.joins else parts[0])[0]
+            for parts in zip(*pairs, strict=True)
+        ]
+        return Box(np.minimum(np.minimum(*corners), 0), np.maximum(np.maximum(*corners), 0))
+    hull = _hull(domains)
+    if isinstance(layer, Pad | Multiply) and isinstance(hull, NonNegative):
+        numbers = layer.value if isinstance(layer, Pad) else layer.constant
+        return hull if np.all(np.asarray(numbers) >= 0) else Reals()
+    return hull
+
+
+def _corners(box: Box, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """The lowest and the highest point of a box, as batches of one."""
+    bounds = box.bounds(shape, np.dtype(np.float64))
+    return [np.broadcast_to(b, (int(np.prod(shape)),)).reshape(1, *shape) for b in bounds]
+
+
+def _hull(domains: list[Domain]) -> Domain:
+    """A domain that holds all of some domains."""
+    if all(domain == domains[0] for domain in domains):
+        return domains[0]
+    boxes = [domain for domain in domains if isinstance(domain, Box)]
+    if len(boxes) == len(domains) and not any(map(_has_arrays, boxes)):
+        return Box(min(box.low for box in boxes), max(box.high for box in boxes))
+    positive = all(
+        isinstance(domain, NonNegative) or (isinstance(domain, Box) and np.all(domain.low == 0))
+        for domain in domains
+    )
+    return NonNegative() if positive else Reals()
+
+
+# ------------------------------------------------------------------- presets
+
+
+def _uniform(rule: Rule) -> Callable[[Network], list[Rule | None]]:
+    def choose(network: Network) -> list[Rule | None]:
+        return [rule if node.layer.takes_rule else None for node in network.nodes]
+
+    return choose
+
+
+def _composite(
+    convolution: Rule, first: Rule | None = None, dense: Rule | None = None
+) -> Callable[[Network], list[Rule | None]]:
+    """One rule for convolutions, another for dense layers, and perhaps one for the first layers."""
+    dense = Epsilon() if dense is None else dense
+
+    def choose(network: Network) -> list[Rule | None]:
+        rules = defaults(network)
+        at_input = first_layers(network) if first else set()
+        for number, node in enumerate(network.nodes):
+            if number in at_input:
+                rules[number] = first
+            elif node.layer.needs_rule:
+                rules[number] = dense if isinstance(node.layer, Dense) else convolution
+        return rules
+
+    return choose
+
+
+#: What `LRP` knows by name. Layers that have learned nothing (sums, average pools, scales) take
+#: their own default in those that tell layers apart, so that sums are shared in proportion.
+PRESETS: dict[str, Callable[[Network], list[Rule | None]]] = {
+    "epsilon": _uniform(Epsilon()),
+    "z-plus": _uniform(ZPlus()),
+    "epsilon-plus": _composite(ZPlus()),
+    "epsilon-plus-flat": _composite(ZPlus(), Flat()),
+    "epsilon-alpha2-beta1": _composite(AlphaBeta(2, 1)),
+    "gamma-epsilon": _composite(Gamma(0.25)),
+}
+
+
+# ------------------------------------------------------------------- LRP: by name, type or place
+
+
+def defaults(network: Network) -> list[Rule | None]:
+    """For each node the rule that it takes where none is named for it."""
+    return [node.layer.default_rule for node in network.nodes]
+
+
+def first_layers(network: Network) -> set[int]:
+    """The nodes with learned weights that no other such node comes before."""
+    m = len(network.inputs)
+    behind: set[int] = set()  # values to which learned weights have contributed
+    first = set()
+    for number, node in enumerate(network.nodes):
+        after = not behind.isdisjoint(node.sources)
+        if node.layer.needs_rule and not after:
+            first.add(number)
+        if node.layer.needs_rule or after:
+            behind.add(m + number)
+    return first
+
+
+def last_layers(network: Network) -> set[int]:
+    """The nodes with learned weights that no other such node follows, on the way to the output."""
+    m = len(network.inputs)
+    leads = {network.output}  # values that lead to the output
+    below: set[int] = set()  # those of them that do so through learned weights
+    last = set()
+    for number in range(len(network.nodes) - 1, -1, -1):
+        value, node = m + number, network.nodes[number]
+        if value not in leads:
+            continue
+        leads.update(node.sources)
+        if node.layer.needs_rule and value not in below:
+            last.add(number)
+        if node.layer.needs_rule or value in below:
+            below.update(node.sources)
+    return last
+
+
+def choose_rules(network: Network, rules: Any) -> list[Rule | None]:
+    """For each node its rule: see `LRP`."""
+    if isinstance(rules, str):
+        if rules not in PRESETS:
+            raise ValueError(f"there is no preset {rules!r}; there are {', '.join(PRESETS)}")
+        return PRESETS[rules](network)
+    if isinstance(rules, Mapping):
+        chosen = _by_key(network, rules)
+    elif isinstance(rules, Sequence):
+        chosen = defaults(network)
+        places = [i for i, node in enumerate(network.nodes) if node.layer.needs_rule]
+        if len(rules) != len(places):
+            raise ValueError(f"got {len(rules)} rules for {len(places)} layers with weights")
+        for number, rule in zip(places, rules, strict=True):
+            chosen[number] = rule
+    else:
+        chosen = [rules if node.layer.takes_rule else None for node in network.nodes]
+    for node, rule in zip(network.nodes, chosen, strict=True):
+        if node.layer.takes_rule and not isinstance(rule, Rule):
+            raise TypeError(f"rules must be dtdcore rules such as Epsilon(), got {rule!r}")
+    return chosen
+
+
+def _by_key(network: Network, rules: Mapping[Any, Any]) -> list[Rule | None]:
+    ends = {"first": first_layers(network), "last": last_layers(network)}
+    chosen: list[Rule | None] = defaults(network)
+    unused = set(rules)
+    for number, node in enumerate(network.nodes):
+        if not node.layer.takes_rule:
+            continue
+        key = next((key for key in rules if _fits(key, node, number, ends)), None)
+        if key is not None:
+            chosen[number] = rules[key]
+            unused.discard(key)
+        elif node.layer.needs_rule:
+            raise ValueError(f"no rule fits the layer {node.name} ({node.layer!r})")
+    if unused:
+        gone = ", ".join(f"{name} into {' and '.join(to)}" for name, to in network.holders.items())
+        hint = f" (merged: {gone})" if gone else ""
+        raise ValueError(f"no layer took the rule for {sorted(map(str, unused))}{hint}")
+    return chosen
+
+
+def _fits(key: Any, node: Node, number: int, ends: dict[str, set[int]]) -> bool:
+    if isinstance(key, type):
+        return isinstance(node.layer, key)
+    if not isinstance(key, str):
+        return False
+    if key in ends:
+        return number in ends[key]
+    return fnmatchcase(node.name, key) or key == type(node.layer).__name__

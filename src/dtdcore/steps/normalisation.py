@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Steps of scales and shifts by channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dtdcore.rules import Rule, Term, WSquare
+from dtdcore.steps.base import Step
+from dtdcore.steps.elementwise import Shares, check_rule, redistribute, weighted
+
+
+class AffineStep(Step):
+    """y = w_c x + b_c in channel c: a linear layer with one input for each output.
+
+        q = p w⁺ + n w⁻        R_i = q / (q + q_bias) R_j
+
+    Without terms: q = w² or 1.
+    """
+
+    def __init__(self, scale: np.ndarray, shift: np.ndarray, rule: Rule | None) -> None:
+        self.scale, self.shift, self.rule = scale, shift, rule
+        self.redistributes = rule is not None
+        self.terms = () if rule is None else rule.terms()
+        if rule is not None:
+            check_rule(rule, scale.dtype)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x * _like(self.scale, x) + _like(self.shift, x)
+
+    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
+        x, rule = saved, self.rule
+        a = self.forward(x) if len(self.terms) > 1 else None
+        terms = [self._shares(term, x) for term in self.terms] or [self._fixed(x)]
+        return redistribute(rule, a, terms, relevance, account)[0]
+
+    def _shares(self, term: Term, x: np.ndarray) -> Shares:
+        p = weighted(x, term.p_positive, term.p_negative)
+        n = weighted(x, term.n_positive, term.n_negative)
+        low, high = term.bounds(x.shape[1:], x.dtype)
+        if low is not None:
+            p, n = p - low.reshape(x.shape[1:]), n - high.reshape(x.shape[1:])
+        scale = _like(self.scale, x)
+        bias = term.of_bias(self.shift).astype(x.dtype) if self.rule.bias else None
+        return [np.where(scale > 0, p, n) * scale], self._spread(bias, x)
+
+    def _fixed(self, x: np.ndarray) -> Shares:
+        if isinstance(self.rule, WSquare):
+            scale = _like(self.scale, x)
+            q = np.broadcast_to(scale * scale, x.shape)
+            bias = self.shift * self.shift if self.rule.bias else None
+            return [q], self._spread(bias, x)
+        return [np.ones_like(x)], None
+
+    def _spread(self, bias: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
+        return None if bias is None else np.broadcast_to(_like(bias, x)[0], x.shape[1:])
+
+    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
+        return gradient * _like(self.scale, saved)[:, None]
+
+
+def _like(numbers: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Numbers by channel, to broadcast against values (n, channels, *spatial)."""
+    return numbers.reshape(1, -1, *[1] * (x.ndim - 2))
