@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from harness import RESULTS, Worker, environment, time_operations, write_result
-from nets_figure import draw
 
 import nets
+from harness import RESULTS, Worker, environment, time_operations, write_result
+from nets_figure import draw
 
 #: Who is compared: modules contenders/<name>_nets.py.
 PEERS = ("torch", "onnxruntime", "byhand", "zennit", "captum", "innvestigate")

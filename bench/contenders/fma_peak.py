@@ -78,9 +78,7 @@ def set_threads(threads: int) -> None:
 
 def peak() -> None:
     """The loop on every thread at once; ctypes lets go of Python's lock."""
-    work = [
-        threading.Thread(target=CORE.peak, args=(ROUNDS, 0.999, 0.001)) for _ in range(THREADS)
-    ]
+    work = [threading.Thread(target=CORE.peak, args=(ROUNDS, 0.999, 0.001)) for _ in range(THREADS)]
     for thread in work:
         thread.start()
     for thread in work:
