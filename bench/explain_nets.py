@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-import nets
+import zoo
 from harness import RESULTS, Worker, environment, time_operations, write_result
 from nets_figure import draw
 
@@ -29,7 +29,7 @@ MEBI = 2**20
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nets", nargs="+", default=nets.FULL, choices=list(nets.NETS))
+    parser.add_argument("--nets", nargs="+", default=zoo.FULL, choices=list(zoo.NETS))
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
@@ -63,7 +63,7 @@ class Run:
         self.memory: dict[str, dict] = {}
         self.failed: dict[str, str] = {}
         self.values: dict[tuple[str, str], np.ndarray] = {}
-        np.save(self.case["inputs"], nets.images(net, batch))
+        np.save(self.case["inputs"], zoo.images(net, batch))
 
     def start(self, label: str, contender: str, threads: int, environment=None) -> None:
         """Start a contender, note its memory and what it computes; or note why it cannot."""

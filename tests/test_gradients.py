@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference as ref
+from nets import DEPTHS, build, inputs_in
 
 import dtdcore as dtd
-from nets import DEPTHS, build, inputs_in
 
 
 def test_sensitivity_and_gradient_times_input(dtype, rng):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Agreement with peers on the benchmark's small networks; skipped where a peer is not installed.
 
-The networks come from bench/nets, so these tests also say that the benchmark compares like with
+The networks come from bench/zoo, so these tests also say that the benchmark compares like with
 like: every builder makes the same function.
 """
 
@@ -28,7 +28,7 @@ PEER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-import nets
+import zoo
 exec(sys.stdin.read())
 """
 
@@ -50,9 +50,9 @@ def ask_peer(code: str, *modules: str) -> None:
 def bench():
     """The benchmark's neutral networks."""
     sys.path.insert(0, str(BENCH))
-    import nets
+    import zoo
 
-    yield nets
+    yield zoo
     sys.path.remove(str(BENCH))
 
 
@@ -63,16 +63,16 @@ def off(value: np.ndarray, reference: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_forward_agrees_with_pytorch(bench, tmp_path, name):
-    from nets.to_dtdcore import to_dtdcore
+    from zoo.to_dtdcore import to_dtdcore
 
     path = tmp_path / "f.npy"
     ask_peer(
         f"""
 import torch
-from nets.items import merge_batchnorm
-from nets.to_torch import Graph
-x = torch.from_numpy(nets.images("{name}", 3))
-items = nets.items_of("{name}")
+from zoo.items import merge_batchnorm
+from zoo.to_torch import Graph
+x = torch.from_numpy(zoo.images("{name}", 3))
+items = zoo.items_of("{name}")
 with torch.no_grad():
     np.save(r"{path}", [Graph(i, inplace=p)(x) for i in (items, merge_batchnorm(items)) for p in
                         (False, True)])
@@ -87,16 +87,16 @@ with torch.no_grad():
 
 @pytest.mark.parametrize("name", SMALL)
 def test_forward_agrees_with_onnx_runtime(bench, tmp_path, name):
-    from nets.to_dtdcore import to_dtdcore
+    from zoo.to_dtdcore import to_dtdcore
 
     path = tmp_path / "f.npy"
     ask_peer(
         f"""
 import onnxruntime
-from nets.to_onnx import to_onnx
-model = to_onnx(nets.items_of("{name}"), nets.side_of("{name}")).SerializeToString()
+from zoo.to_onnx import to_onnx
+model = to_onnx(zoo.items_of("{name}"), zoo.side_of("{name}")).SerializeToString()
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-np.save(r"{path}", session.run(None, {{"input": nets.images("{name}", 3)}})[0])
+np.save(r"{path}", session.run(None, {{"input": zoo.images("{name}", 3)}})[0])
 """,
         "onnx",
         "onnxruntime",
@@ -142,7 +142,7 @@ CONVENTIONS = {
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_relevance_agrees_with_zennit(bench, tmp_path, name, convention):
-    from nets.to_dtdcore import input_and_above, to_dtdcore
+    from zoo.to_dtdcore import input_and_above, to_dtdcore
 
     (above, first), make = CONVENTIONS[convention]
     path = tmp_path / "relevance.npy"
@@ -154,14 +154,14 @@ from contenders.zennit_nets import SpecialFirstLayerMapComposite, layer_map_base
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from zennit.types import Linear
 stabilizer = lambda z: torch.where(z == 0, 1.0, z)
-low, high = (torch.from_numpy(bound)[None].double() for bound in (nets.LOW, nets.HIGH))
+low, high = (torch.from_numpy(bound)[None].double() for bound in (zoo.LOW, zoo.HIGH))
 composite = SpecialFirstLayerMapComposite(
     layer_map_base(stabilizer) + [(Linear, {above})],
     [(Linear, {first})],
     [SequentialMergeBatchNorm()],
 )
-x = torch.from_numpy(nets.images("{name}", 3)).double().requires_grad_(True)
-with Gradient(model_of(nets.items_of("{name}")).double(), composite) as attributor:
+x = torch.from_numpy(zoo.images("{name}", 3)).double().requires_grad_(True)
+with Gradient(model_of(zoo.items_of("{name}")).double(), composite) as attributor:
     for module in attributor.model.modules():  # merged, it still divides by sqrt(1 + eps)
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 0.0

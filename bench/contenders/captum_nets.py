@@ -16,8 +16,8 @@ from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, Identit
 
 from contenders.cases import read_case
 from contenders.torch_nets import set_threads  # noqa: F401 - the same as there
-from nets.items import merge_batchnorm
-from nets.to_torch import Graph
+from zoo.items import merge_batchnorm
+from zoo.to_torch import Graph
 
 warnings.filterwarnings("ignore")  # its own, about hooks, at every call
 

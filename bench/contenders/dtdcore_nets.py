@@ -5,8 +5,8 @@
 import dtdcore as dtd
 from contenders.cases import read_case
 from contenders.dtdcore_dense import set_threads, versions  # noqa: F401 - the same as there
-from nets import HIGH, LOW
-from nets.to_dtdcore import to_dtdcore, zennit_rules
+from zoo import HIGH, LOW
+from zoo.to_dtdcore import to_dtdcore, zennit_rules
 
 
 def prepare(net: str, inputs: str, targets: str | None) -> dict:

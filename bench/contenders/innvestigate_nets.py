@@ -16,9 +16,9 @@ import tensorflow as tf
 from innvestigate.analyzer import BoundedDeepTaylor
 
 from contenders.cases import read_case
-from nets import HIGH, LOW
-from nets.items import merge_batchnorm
-from nets.to_keras import to_keras
+from zoo import HIGH, LOW
+from zoo.items import merge_batchnorm
+from zoo.to_keras import to_keras
 
 tf.compat.v1.disable_eager_execution()
 

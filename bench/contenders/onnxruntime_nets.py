@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 
 from contenders.cases import read_case
-from nets.to_onnx import to_onnx
+from zoo.to_onnx import to_onnx
 
 THREADS = 1
 

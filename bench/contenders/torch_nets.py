@@ -5,7 +5,7 @@
 import torch
 
 from contenders.cases import read_case
-from nets.to_torch import Graph
+from zoo.to_torch import Graph
 
 torch.set_grad_enabled(False)
 

@@ -23,8 +23,8 @@ from zennit.types import Linear
 
 from contenders.cases import read_case
 from contenders.torch_nets import set_threads  # noqa: F401 - the same as there
-from nets import HIGH, LOW
-from nets.to_torch import Graph
+from zoo import HIGH, LOW
+from zoo.to_torch import Graph
 
 torch.set_grad_enabled(True)
 

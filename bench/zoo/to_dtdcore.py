@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import dtdcore as dtd
-from nets import HIGH, LOW
-from nets.items import Item
+from zoo import HIGH, LOW
+from zoo.items import Item
 
 
 def to_dtdcore(items: list[Item], side: int, channels: int = 3) -> dtd.Network:
