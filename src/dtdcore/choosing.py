@@ -77,7 +77,10 @@ def _rule_of(domain: Domain, shape: tuple[int, ...] | None) -> Rule:
         return WSquare()
     if not _has_arrays(domain):
         return ZB(domain.low, domain.high)
-    return ZB(*domain.bounds(_known(shape), np.dtype(np.float64)))
+    # broadcast now, so that bounds that do not fit are found before any work
+    bounds = domain.bounds(_known(shape), np.dtype(np.float64))
+    low, high = (np.broadcast_to(bound, np.prod(shape)).reshape(shape) for bound in bounds)
+    return ZB(low, high)
 
 
 def _has_arrays(box: Box) -> bool:

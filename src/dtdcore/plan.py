@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from dtdcore.arena import Arena, independent, using
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_blocked, to_plain
@@ -47,6 +48,8 @@ class Plan:
     ) -> None:
         self.dtype = dtype
         self.core = kernels(dtype)
+        #: Memory of runs that are over.
+        self.arenas: list[Arena] = []
         nodes, m = network.nodes, len(network.inputs)
         self.inputs = network.inputs
         self.output = network.output if output is None else output
@@ -93,17 +96,20 @@ class Plan:
     def forward(self, x: Any) -> np.ndarray:
         """The output, keeping nothing; x as `Network.check_inputs` gives it."""
         values = self._start(x)
-        for value, step, source, sources, _, ends in self.work:
-            if source is None:
-                values[value] = step.forward(*_all(values, step, sources))
-            else:
-                given = values[source]
-                if step.plain and type(given) is Blocked:
-                    given = to_plain(given)
-                values[value] = step.forward(given)
-            for end in ends:
-                values[end] = None
-        output = to_plain(values[self.output])
+        arena = self.arena()
+        with using(arena):
+            for value, step, source, sources, _, ends in self.work:
+                if source is None:
+                    values[value] = step.forward(*_all(values, step, sources))
+                else:
+                    given = values[source]
+                    if step.plain and type(given) is Blocked:
+                        given = to_plain(given)
+                    values[value] = step.forward(given)
+                for end in ends:
+                    values[end] = None
+        output = independent(to_plain(values[self.output]))
+        self.arenas.append(arena)
         if not all_finite(output):
             self._complain(x)
         return output
@@ -120,23 +126,34 @@ class Plan:
         values = self._start(x)
         shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
         saved = [None] * self.values
-        for value, step, source, sources, saves, ends in self.work:
-            if source is None:
-                values[value], saved[value] = step.trace(*_all(values, step, sources))
-            else:
-                given = values[source]
-                if step.plain and type(given) is Blocked:
-                    given = to_plain(given)
-                if saves:
-                    values[value], saved[value] = step.trace(given)
+        arena = self.arena()
+        with using(arena):
+            for value, step, source, sources, saves, ends in self.work:
+                if source is None:
+                    values[value], saved[value] = step.trace(*_all(values, step, sources))
                 else:
-                    values[value] = step.forward(given)
-            for end in ends:
-                values[end] = None
-        output = to_plain(values[self.output])
+                    given = values[source]
+                    if step.plain and type(given) is Blocked:
+                        given = to_plain(given)
+                    if saves:
+                        values[value], saved[value] = step.trace(given)
+                    else:
+                        values[value] = step.forward(given)
+                for end in ends:
+                    values[end] = None
+        output = independent(to_plain(values[self.output]))
         if not all_finite(output):
             self._complain(x)
-        return Trace(self, output, saved, shapes)
+        return Trace(self, output, saved, shapes, arena)
+
+    def arena(self) -> Arena:
+        """Memory for one run, which no other run uses; `arenas` takes it back."""
+        try:
+            arena = self.arenas.pop()
+        except IndexError:
+            arena = Arena()
+        arena.start()
+        return arena
 
     def _complain(self, x: Any) -> NoReturn:
         values = self._start(x)
@@ -162,6 +179,7 @@ class Trace:
     saved: list[Any]
     #: Those of several inputs.
     shapes: list[tuple[int, ...]]
+    arena: Arena
 
     def redistribute(self, relevance: np.ndarray) -> tuple[Any, Audit]:
         """Relevance of the inputs (n, k, *shape) from that of the output, and its audit.
@@ -180,21 +198,23 @@ class Trace:
         accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = relevance
-        for value, step, source, sources, place in plan.back:
-            signal, arriving[value] = arriving[value], None
-            kept, saved[value] = saved[value], None
-            if step.plain and type(signal) is Blocked:
-                signal = to_plain(signal)
-            if place is None:
-                signal = step.redistribute(kept, signal, None)
-            else:
-                signal = step.redistribute(kept, signal, accounts[place])
-                _add_up(plan.core, (signal,) if source is not None else signal, passed[place])
-            if source is None:
-                _arrive(arriving, sources, signal)
-            else:
-                already = arriving[source]
-                arriving[source] = signal if already is None else _meet(already, signal)
+        with using(self.arena):
+            for value, step, source, sources, place in plan.back:
+                signal, arriving[value] = arriving[value], None
+                kept, saved[value] = saved[value], None
+                if step.plain and type(signal) is Blocked:
+                    signal = to_plain(signal)
+                if place is None:
+                    signal = step.redistribute(kept, signal, None)
+                else:
+                    signal = step.redistribute(kept, signal, accounts[place])
+                    parts = (signal,) if source is not None else signal
+                    _add_up(plan.core, parts, passed[place])
+                if source is None:
+                    _arrive(arriving, sources, signal)
+                else:
+                    already = arriving[source]
+                    arriving[source] = signal if already is None else _meet(already, signal)
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
@@ -213,13 +233,14 @@ class Trace:
         plan, saved = self.plan, self.saved
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = gradient
-        for value, step, source, sources, _ in plan.back:
-            signal, arriving[value] = arriving[value], None
-            kept, saved[value] = saved[value], None
-            if step.plain and type(signal) is Blocked:
-                signal = to_plain(signal)
-            signal = step.gradient(kept, signal)
-            _arrive(arriving, sources, signal if source is None else (signal,))
+        with using(self.arena):
+            for value, step, source, sources, _ in plan.back:
+                signal, arriving[value] = arriving[value], None
+                kept, saved[value] = saved[value], None
+                if step.plain and type(signal) is Blocked:
+                    signal = to_plain(signal)
+                signal = step.gradient(kept, signal)
+                _arrive(arriving, sources, signal if source is None else (signal,))
         result = self._arrived(arriving, *gradient.shape[:2])
         for array in result.values() if isinstance(result, dict) else (result,):
             if not all_finite(array):
@@ -229,10 +250,13 @@ class Trace:
     def _arrived(self, arriving: list[Any], n: int, k: int) -> Any:
         """What arrived at the inputs; 0 at those that do not lead to the output."""
         names = self.plan.inputs
+        self.plan.arenas.append(self.arena)
         if len(names) == 1:  # every value comes from it
-            return to_plain(arriving[0])
+            return independent(to_plain(arriving[0]))
         results = [
-            np.zeros((n, k, *shape[1:]), self.plan.dtype) if signal is None else to_plain(signal)
+            np.zeros((n, k, *shape[1:]), self.plan.dtype)
+            if signal is None
+            else independent(to_plain(signal))
             for signal, shape in zip(arriving, self.shapes, strict=False)
         ]
         return dict(zip(names, results, strict=True))

@@ -89,7 +89,7 @@ class Layer:
     def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
         """A layer for scale_j · y_j + shift_j in output channel j; None where there is none.
 
-        `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        `scale` and `shift` have shape (channels,).
         """
         return None
 
@@ -97,7 +97,7 @@ class Layer:
         """A layer that takes x where this one takes scale_i · x_i + shift_i in input channel i.
 
         None where there is none: the layer is not linear, or pads with zeros that the shift would
-        change. `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        change. `scale` and `shift` have shape (channels,).
         """
         return None
 

@@ -85,7 +85,7 @@ class Dense(Layer):
         """s_i w_ij and b_j + Σ_i t_i w_ij: see `Layer.scaled_inputs`."""
         weight = self.weight.astype(np.float64)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias.astype(np.float64)
-        added = np.broadcast_to(shift, (self.inputs,)).astype(np.float64) @ weight
+        added = shift.astype(np.float64) @ weight
         return self._like(weight * scale.astype(np.float64)[:, None], bias + added)
 
     def _like(self, weight: np.ndarray, bias: np.ndarray) -> Dense:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty, using
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
 from dtdcore.steps.base import LOST, RECEIVED, Step
 
@@ -195,7 +196,8 @@ class TermsStep(LinearStep):
         terms = self._ready.get(geometry)
         if terms is None:
             rule = self.rule
-            terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
+            with using(None):  # kept beyond the run
+                terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
             if len(self._ready) >= 16:
                 self._ready.clear()
             self._ready[geometry] = terms
@@ -236,7 +238,7 @@ class TermsStep(LinearStep):
         else:
             shares = rule.shares(relevance, a, z)
         result = operator.inputs(n, k, geometry)
-        s = np.empty(relevance.shape, relevance.dtype)
+        s = empty(relevance.shape, relevance.dtype)
         for number, term in enumerate(terms):
             operator.quotient(
                 shares[number], z[number], term.bias, rule.epsilon, self.limit, s, account
@@ -266,7 +268,8 @@ class FixedStep(LinearStep):
         """The rule's sums for inputs of one geometry; made once, kept."""
         fixed = self._fixed.get(geometry)
         if fixed is None:
-            fixed = self.operator.fixed(self.rule, geometry)
+            with using(None):  # kept beyond the run
+                fixed = self.operator.fixed(self.rule, geometry)
             if len(self._fixed) >= 16:
                 self._fixed.clear()
             self._fixed[geometry] = fixed
@@ -277,7 +280,7 @@ class FixedStep(LinearStep):
         operator = self.operator
         fixed = self.fixed(geometry)
         relevance = operator.signal(relevance)
-        s = np.empty(relevance.shape, relevance.dtype)
+        s = empty(relevance.shape, relevance.dtype)
         limit = operator.limit(fixed.largest)
         operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
         return operator.leave(fixed.spread(s))
