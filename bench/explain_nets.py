@@ -36,7 +36,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--isa", nargs="*", default=[], help="dtdcore at these ISA levels, too")
     parser.add_argument(
-        "--scaling", type=int, nargs="*", default=[], help="dtdcore and forwards at these threads"
+        "--scaling",
+        type=int,
+        nargs="*",
+        default=[],
+        help="dtdcore and PyTorch's forward at these threads",
     )
     parser.add_argument(
         "--python",
@@ -105,7 +109,7 @@ class Run:
                 self.start(f"{label} {isa}", label, options.threads, {"DTDCORE_ISA": isa})
         for threads in options.scaling:
             for label in [*own, "torch"]:
-                self.start(f"{label}, {threads} threads", label, threads)
+                self.start(f"{label} on {threads}", label, threads)
 
     def result(self) -> dict:
         """Times, memory and agreement: {label: {operation: {...}}}."""
