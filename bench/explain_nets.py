@@ -40,7 +40,7 @@ def parse() -> argparse.Namespace:
         type=int,
         nargs="*",
         default=[],
-        help="dtdcore and PyTorch's forward at these threads",
+        help="dtdcore and PyTorch with so many threads",
     )
     parser.add_argument(
         "--python",
