@@ -42,7 +42,7 @@ from dtdcore.layers import (
     Tanh,
 )
 from dtdcore.network import Network, load
-from dtdcore.relevance_models import TrainingFree
+from dtdcore.relevance_models import MinMax, TrainingFree
 from dtdcore.rules import (
     ZB,
     AlphaBeta,
@@ -94,6 +94,7 @@ __all__ = [
     "IntegratedGradients",
     "Layer",
     "LeakyReLU",
+    "MinMax",
     "NearestRoot",
     "Network",
     "NeuronPool",

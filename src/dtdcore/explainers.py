@@ -18,7 +18,7 @@ from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.network import Network
 from dtdcore.plan import Plan
-from dtdcore.relevance_models import TrainingFree
+from dtdcore.relevance_models import RelevanceModel, TrainingFree
 from dtdcore.rules import ZB, Epsilon, Rule, WSquare, ZPlus
 from dtdcore.targets import choose_targets, one_hot, pick
 
@@ -88,8 +88,11 @@ class Redistribution(Explainer):
     def _plan(self, dtype: np.dtype) -> Plan:
         plan = self._plans.get(dtype)
         if plan is None:
-            plan = self._plans[dtype] = self.network.plan(self.rules, dtype)
+            plan = self._plans[dtype] = self._make_plan(dtype)
         return plan
+
+    def _make_plan(self, dtype: np.dtype) -> Plan:
+        return self.network.plan(self.rules, dtype)
 
     def summary(self) -> str:
         """The network's table, with the rule that each layer takes."""
@@ -169,15 +172,17 @@ class DeepTaylor(Redistribution):
     The domain of the inputs gives the rule of the first layer: `Reals()` the w²-rule,
     `NonNegative()` z⁺, `Box(low, high)` z^B; all layers above take z⁺, pools pass relevance on in
     proportion. It starts from max(0, f_target). Where no bias is positive, the heatmaps are
-    consistent: conservative and positive.
+    consistent: conservative and positive. (With `MinMax` they are positive, and conservative as far
+    as its predictions are right.)
 
     Parameters
     ----------
     network : Network
     domain : Domain
         Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`.
-    relevance_model : TrainingFree
-        How relevance depends on hidden activations.
+    relevance_model : TrainingFree or MinMax
+        How relevance depends on hidden activations: `TrainingFree()` (the default), or a `MinMax`
+        that was fitted to this network.
     pooling : "proportional" or "winner"
         How pools pass relevance on: the method's formula, or all to the largest.
     strict : bool
@@ -195,7 +200,7 @@ class DeepTaylor(Redistribution):
         self,
         network: Network,
         domain: Domain | None = None,
-        relevance_model: TrainingFree | None = None,
+        relevance_model: RelevanceModel | None = None,
         pooling: str = "proportional",
         *,
         strict: bool = False,
@@ -206,19 +211,28 @@ class DeepTaylor(Redistribution):
             raise TypeError(
                 f"domain must be Reals(), NonNegative() or Box(low, high), got {domain!r}"
             )
-        if relevance_model is not None and not isinstance(relevance_model, TrainingFree):
-            raise TypeError(f"relevance_model must be TrainingFree(), got {relevance_model!r}")
-        self.domain, self.pooling = domain, pooling
-        self.relevance_model = relevance_model or TrainingFree()
+        if relevance_model is None:
+            relevance_model = TrainingFree()
+        if not isinstance(relevance_model, RelevanceModel):
+            raise TypeError(
+                "relevance_model must be TrainingFree() or a fitted MinMax, "
+                f"got {relevance_model!r}"
+            )
+        self.domain, self.pooling, self.relevance_model = domain, pooling, relevance_model
         rules = _domain_rules(_check_network(network), domain)
+        self._planner = relevance_model.planner(network, pooling)
         super().__init__(network, rules, pooling, strict, tolerance)
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         return np.maximum(f, 0)
 
+    def _make_plan(self, dtype: np.dtype) -> Plan:
+        return self._planner(self.rules, dtype)
+
     def __repr__(self) -> str:
         pooling = "" if self.pooling == "proportional" else f", pooling={self.pooling!r}"
-        return f"DeepTaylor({self.domain!r}{pooling})"
+        model = "" if self.relevance_model == TrainingFree() else f", {self.relevance_model!r}"
+        return f"DeepTaylor({self.domain!r}{model}{pooling})"
 
 
 def _domain_rules(network: Network, domain: Domain) -> list[Rule | None]:
