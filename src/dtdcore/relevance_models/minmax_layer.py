@@ -148,6 +148,15 @@ class Training:
 
     def step(self, rows: np.ndarray, rate: float) -> float:
         """One step of Adam on these samples; returns the loss ⟨(R̂_k - R_k)²⟩ before it."""
+        loss = self.differentiate(rows)
+        self._adam(rate)
+        return loss
+
+    def differentiate(self, rows: np.ndarray) -> float:
+        """The loss ⟨(R̂_k - R_k)²⟩ on these samples.
+
+        Its gradient by v, u = v_lj and d, divided by rms(R_k), goes into `gv`, `gu` and `gd`.
+        """
         x, R_l, R_k = self.x[rows], self.R_l[rows], self.R_k[rows]
         a = np.empty((len(rows), len(self.d)), x.dtype)
         h = np.empty_like(a)
@@ -164,7 +173,6 @@ class Training:
         self.core.dense_weight_gradient(x, g, self.gv, None)
         g *= a <= 0  # at the kink too: else d_j = 0, where training may begin, could not move
         self.core.dense_weight_gradient(R_l, g, self.gu, self.gd)
-        self._adam(rate)
         return loss
 
     def _adam(self, rate: float) -> None:
@@ -203,12 +211,13 @@ class Training:
         """
         losses = np.zeros(iterations)
         rates = learning_rates("auto", 0, iterations, iterations, rate)
-        for number in range(iterations):
-            losses[number] = self.step(self.batches.take(number, 1)[0], float(rates[number]))
-            if advance is not None:
-                advance(1, losses[number])
-            if not np.isfinite(losses[number]):
-                break
+        with np.errstate(over="ignore", invalid="ignore"):  # an error is raised for it below
+            for number in range(iterations):
+                losses[number] = self.step(self.batches.take(number, 1)[0], float(rates[number]))
+                if advance is not None:
+                    advance(1, losses[number])
+                if not np.isfinite(losses[number]):
+                    break
         if not (all_finite(losses) and all_finite(self.parameters)):
             raise FloatingPointError(
                 f"training of the relevance model diverges: use a learning_rate below {rate:g}"
