@@ -99,11 +99,13 @@ class MinMax(RelevanceModel):
     conservative.
 
     Training. From the top down: the relevances that arrive at a layer come from the models above
-    it, as they do when explaining. It starts from the layer itself, v_ij = c w_ij, d_j = min(0, c
-    b_j), v_lj = 0 with the c that fits R_k best, and takes `iterations` steps of Adam on
-    mini-batches. The core computes the products; the result is the same to the bit for any number
-    of threads. One iteration takes 2 batch_size · j (i + l) multiply-adds, about what an iteration
-    of training the layer itself takes. Memory: x, and all activations and relevances for it.
+    it, as they do when explaining. It starts from the layer itself: v_ij = c_k w_ij with the
+    constants that fit R_k best, and v_lj > 0 and d_j < 0 such that a_j is 0 at the usual relevance
+    above and switches the neuron off where there is none. Then it takes `iterations` steps of Adam
+    on mini-batches. The core computes the products; the result is the same to the bit for any
+    number of threads. One iteration takes 2 batch_size · j (i + l) multiply-adds, about what an
+    iteration of training the layer itself takes. Memory: x, and all activations and relevances
+    for it.
 
     Parameters
     ----------
@@ -223,8 +225,7 @@ class MinMax(RelevanceModel):
     def _train(
         self, unit: Unit, signals: _Signals, advance: Callable[[int, float], None] | None
     ) -> tuple[MinMaxLayer, np.ndarray]:
-        sums = signals.detected.reshape(len(signals.x), -1, unit.size).sum(axis=-1)
-        start = begin(unit.layer, unit.size, signals.R_l.shape[1], sums, signals.R_k)
+        start = begin(unit.layer, unit.size, signals.detected, signals.R_l, signals.R_k)
         batches = Batches(self.seed, np.arange(len(signals.x)), self.batch_size)
         training = Training(start, signals.x, signals.R_l, signals.R_k, batches)
         losses = training.run(self.iterations, self.learning_rate, advance)

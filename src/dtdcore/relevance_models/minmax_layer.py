@@ -74,22 +74,40 @@ class MinMaxLayer:
 
 
 def begin(
-    layer: Dense, size: int, above: int, activations: np.ndarray, R_k: np.ndarray
+    layer: Dense, size: int, detected: np.ndarray, R_l: np.ndarray, R_k: np.ndarray
 ) -> MinMaxLayer:
-    """Where training begins: the layer itself, times the best factor c ≥ 0.
+    """Where training begins: the layer itself in the right size, switched on from above.
 
-    v_ij = c w_ij, d_j = min(0, c b_j), v_lj = 0: then R̂_k = c x_k with x_k = Σ_j x_j, the
-    `activations`, and c = Σ R_k x_k / Σ x_k² is the least-squares factor. This is the training-free
-    model with one constant for all neurons. `above` counts the detection neurons above.
+    v_ij = c_k w_ij with c_k = Σ R_k x_k G / Σ x_k² G, where x_k = Σ_j x_j, G = Σ_l R_l and the sums
+    run over the samples: the training-free model with its best constants. s_j is twice the root
+    mean square of c_k x_j where x_j > 0, d_j = min(0, c_k b_j) - s_j and v_lj = s_j / ⟨G⟩ with
+    ⟨G⟩ = Σ G² / Σ G: so a_j rises from -s_j, where nothing arrives from above, to 0 at the
+    relevance that is usual there. (From v_lj = 0 the errors after the same training are about
+    twice as large.)
+
+    Parameters
+    ----------
+    layer : Dense
+    size : int
+        Neurons in a group.
+    detected : array (n, j)
+        x_j ≥ 0.
+    R_l, R_k : array (n, l), (n, k)
     """
-    square = float(np.square(activations, dtype=np.float64).sum())
-    product = float(np.multiply(activations, R_k, dtype=np.float64).sum())
-    c = max(product / square, 0.0) if square > 0 else 1.0
+    above = R_l.sum(axis=1, dtype=np.float64)
+    total = float(above.sum())
+    usual = float(above @ above) / total if total > 0 else 1.0
+    groups = detected.reshape(*R_k.shape, size).sum(axis=-1, dtype=np.float64)
+    square, product = above @ (groups * groups), above @ (groups * R_k)
+    c = np.divide(product, square, out=np.zeros_like(square), where=square > 0).repeat(size)
+    active = np.maximum(np.count_nonzero(detected, axis=0), 1)
+    s = 2 * c * np.sqrt(np.square(detected, dtype=np.float64).sum(axis=0) / active)
+    bias = 0.0 if layer.bias is None else np.minimum(layer.bias, 0)
     dtype = layer.dtype
-    bias = np.zeros(layer.outputs, dtype) if layer.bias is None else layer.bias
+    upper = np.broadcast_to(s / usual, (R_l.shape[1], layer.outputs))
     return MinMaxLayer(
-        Dense(layer.weight * dtype.type(c)),
-        Dense(np.zeros((above, layer.outputs), dtype), np.minimum(bias * dtype.type(c), 0)),
+        Dense((layer.weight * c).astype(dtype)),
+        Dense(upper.astype(dtype), (c * bias - s).astype(dtype)),
         size,
     )
 
