@@ -461,15 +461,22 @@ def minmax_forward(x, R_l, v, u, d, size):
     return a, y, _groups(y, size).sum(axis=-1)
 
 
-def minmax_loss(x, R_l, R_k, v, u, d, size):
-    """The mean over samples and k of (prediction_k - R_k)^2."""
-    return np.mean((minmax_forward(x, R_l, v, u, d, size)[2] - _f64(R_k)[0]) ** 2)
+def minmax_loss(x, R_l, R_k, v, u, d, size, conservation=0.0):
+    """The mean over samples and k of e_k^2, plus a term for the conservation of their sum.
+
+    e_k = prediction_k - R_k; the second term is the mean over samples of (sum_k e_k)^2 / (number of
+    k), times ``conservation``.
+    """
+    error = minmax_forward(x, R_l, v, u, d, size)[2] - _f64(R_k)[0]
+    sums = error.sum(axis=1)
+    return np.mean(error**2) + conservation * np.mean(sums**2) / error.shape[1]
 
 
-def minmax_gradient(x, R_l, R_k, v, u, d, size):
+def minmax_gradient(x, R_l, R_k, v, u, d, size, conservation=0.0):
     """Gradient of the loss by v, u and d."""
     _, y, predicted = minmax_forward(x, R_l, v, u, d, size)
     error = 2 * (predicted - _f64(R_k)[0]) / predicted.size
+    error = error + conservation * error.sum(axis=1, keepdims=True)
     g = np.repeat(error, size, axis=1) * (y > 0)
     below = g * (dense(R_l, u, d) <= 0)
     return dense_weight_gradient(x, g)[0], *dense_weight_gradient(R_l, below)

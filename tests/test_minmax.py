@@ -54,9 +54,10 @@ def assert_same(one, two):
 # ---------------------------------------------------------------------------- formulas
 
 
-def test_the_oracles_gradient_is_that_of_finite_differences(rng):
+@pytest.mark.parametrize("conservation", [0.0, 0.7])
+def test_the_oracles_gradient_is_that_of_finite_differences(rng, conservation):
     x, R_l, R_k, *arrays, size = random_layer(rng, np.float64)
-    gradients = reference.minmax_gradient(x, R_l, R_k, *arrays, size)
+    gradients = reference.minmax_gradient(x, R_l, R_k, *arrays, size, conservation)
     h = 1e-6
     for number, gradient in enumerate(gradients):
         for place in np.ndindex(gradient.shape):
@@ -64,12 +65,13 @@ def test_the_oracles_gradient_is_that_of_finite_differences(rng):
             for sign in (1, -1):
                 moved = [array.copy() for array in arrays]
                 moved[number][place] += sign * h
-                ends.append(reference.minmax_loss(x, R_l, R_k, *moved, size))
+                ends.append(reference.minmax_loss(x, R_l, R_k, *moved, size, conservation))
             assert gradient[place] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-7)
         assert np.abs(gradient).max() > 1e-3
 
 
-def test_forward_and_gradient_agree_with_the_oracle(rng, dtype):
+@pytest.mark.parametrize("conservation", [0.0, 0.7])
+def test_forward_and_gradient_agree_with_the_oracle(rng, dtype, conservation):
     x, R_l, R_k, v, u, d, size = random_layer(rng, dtype)
     layer = MinMaxLayer(dtd.Dense(v), dtd.Dense(u, d), size)
     tolerance = {"rtol": 1e-12 if dtype == np.float64 else 1e-5, "atol": 1e-12}
@@ -79,13 +81,13 @@ def test_forward_and_gradient_agree_with_the_oracle(rng, dtype):
     detected = layer.detect(layer.lower.forward(x), R_l[:, None])
     np.testing.assert_allclose(detected[:, 0], y, **tolerance)
     np.testing.assert_allclose(layer.pool(detected)[:, 0], predicted, **tolerance)
-    training = Training(layer, x, R_l, R_k, Batches(0, np.arange(30), 30))
+    training = Training(layer, x, R_l, R_k, Batches(0, np.arange(30), 30), conservation)
     rows = np.array([4, 0, 17, 29, 4])
     loss = training.differentiate(rows)
     part = (x[rows], R_l[rows], R_k[rows], v, u, d, size)
     assert loss == pytest.approx(reference.minmax_loss(*part), rel=tolerance["rtol"])
     scale = np.sqrt(np.mean(np.square(R_k, dtype=np.float64)))
-    gv, gu, gd = reference.minmax_gradient(*part)
+    gv, gu, gd = reference.minmax_gradient(*part, conservation)
     for ours, theirs in ((training.gv, gv.T), (training.gu, gu.T), (training.gd, gd)):
         np.testing.assert_allclose(ours, theirs / scale, **tolerance)
 
@@ -174,6 +176,20 @@ def test_an_interrupted_fit_leaves_the_model_as_it_was(rng, monkeypatch):
         model.fit(net, x)
     for left, right in zip(before[0], parameters(model)[0], strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def test_conservation_makes_sums_better_and_single_predictions_worse(rng):
+    errors, variances = [], []
+    _, net = nets.build(rng, np.float64, nets.DEPTHS["2 layers"])
+    x = nets.inputs_in(rng, np.float64, (0, 1), n=80)
+    for conservation in (0.0, 20.0):
+        model = dtd.MinMax(
+            iterations=1500, learning_rate=0.005, conservation=conservation, progress=False
+        ).fit(net, x)
+        explanation = dtd.DeepTaylor(net, dtd.Box(0, 1), relevance_model=model)(x)
+        errors.append(np.square(explanation.total - explanation.explained).mean())
+        variances.append(model.explained_variance_["dense_1"])
+    assert errors[1] < errors[0] and variances[1] < variances[0]
 
 
 def test_training_that_diverges_says_so(rng):
@@ -351,6 +367,7 @@ def test_no_layer_with_weights():
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"learning_rate": 0}, ValueError, "learning_rate must be finite and > 0"),
         ({"learning_rate": "auto"}, TypeError, "learning_rate must be a number"),
+        ({"conservation": -1}, ValueError, "conservation must be finite and >= 0"),
         ({"seed": 1.5}, TypeError, "seed must be a whole number"),
         ({"progress": "yes"}, ValueError, "progress must be True, False or 'auto'"),
     ],

@@ -53,7 +53,7 @@ class DeepSetting:
         Detection neurons of each layer, a multiple of 4; pooled by sums, in the first layer of 4.
     iterations, batch_size, learning_rate, weight_scale
         Of the network's training; see `DetectionPoolingNet`.
-    model_iterations, model_batch_size, model_learning_rate
+    model_iterations, model_batch_size, model_learning_rate, conservation
         Of the min-max model's training; see `MinMax`.
     output : float
         The answer that is trained where the digit is present.
@@ -76,7 +76,8 @@ class DeepSetting:
     weight_scale: float | str = "auto"
     model_iterations: int = 12_000
     model_batch_size: int = 100
-    model_learning_rate: float = 3e-4
+    model_learning_rate: float = 2e-4
+    conservation: float = 1.0
     output: float = 100.0
     train_pairs: int = 60_000
     model_pairs: int = 60_000
@@ -184,6 +185,7 @@ def run(
         iterations=setting.model_iterations,
         batch_size=setting.model_batch_size,
         learning_rate=setting.model_learning_rate,
+        conservation=setting.conservation,
         seed=setting.seed,
         progress=progress,
     )

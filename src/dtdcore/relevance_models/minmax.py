@@ -118,6 +118,11 @@ class MinMax(RelevanceModel):
         rms(R_k) / rms(x_i), that of v_lj learning_rate · rms(R_k) / rms(R_l), that of d_j
         learning_rate · rms(R_k). It rises to this value in the first 1000 iterations (or the
         first tenth) and falls to 0 in the second half.
+    conservation : float
+        λ ≥ 0. The errors of the single R̂_k, which the method minimises (λ = 0), often have the same
+        sign in one sample and add up in Σ_p R_p. With λ > 0 the loss is ⟨(R̂_k - R_k)²⟩ + λ ⟨(Σ_k
+        (R̂_k - R_k))²⟩ / (number of k), so that heatmaps become more conservative, at the price of
+        the single R̂_k. (An addition of this library, not of the paper.)
     seed : int
         Of the order of the samples; the same seed gives the same model.
     progress : "auto" or bool
@@ -154,13 +159,15 @@ class MinMax(RelevanceModel):
         *,
         iterations: int = 12_000,
         batch_size: int = 100,
-        learning_rate: float = 3e-4,
+        learning_rate: float = 2e-4,
+        conservation: float = 0.0,
         seed: int = 0,
         progress: str | bool = "auto",
     ) -> None:
         self.iterations = check_count(iterations, "iterations", 0)
         self.batch_size = check_count(batch_size, "batch_size")
         self.learning_rate = check_number(learning_rate, "learning_rate", 0, strict=True)
+        self.conservation = check_number(conservation, "conservation", 0)
         self.seed = check_count(seed, "seed", 0)
         if not isinstance(progress, (bool, np.bool_)) and progress != "auto":
             raise ValueError(f"progress must be True, False or 'auto', got {progress!r}")
@@ -227,7 +234,7 @@ class MinMax(RelevanceModel):
     ) -> tuple[MinMaxLayer, np.ndarray]:
         start = begin(unit.layer, unit.size, signals.detected, signals.R_l, signals.R_k)
         batches = Batches(self.seed, np.arange(len(signals.x)), self.batch_size)
-        training = Training(start, signals.x, signals.R_l, signals.R_k, batches)
+        training = Training(start, signals.x, signals.R_l, signals.R_k, batches, self.conservation)
         losses = training.run(self.iterations, self.learning_rate, advance)
         return training.model(), losses
 
@@ -362,7 +369,7 @@ class MinMax(RelevanceModel):
         return model
 
     def _settings(self) -> dict[str, Any]:
-        names = ("iterations", "batch_size", "learning_rate", "seed")
+        names = ("iterations", "batch_size", "learning_rate", "conservation", "seed")
         return {name: getattr(self, name) for name in names}
 
     # ------------------------------------------------------------------ text

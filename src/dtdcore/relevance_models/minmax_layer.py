@@ -113,7 +113,11 @@ def begin(
 
 
 class Training:
-    """Training of one `MinMaxLayer`: minimises ⟨(R̂_k - R_k)²⟩ over samples and k by Adam.
+    """Training of one `MinMaxLayer` by Adam.
+
+        loss = ⟨(R̂_k - R_k)²⟩ + conservation · ⟨(Σ_k (R̂_k - R_k))²⟩ / (number of k)
+
+    with means over the samples and, in the first term, over k.
 
     Learning rates are relative: in units of rms(R_k) / rms(x_i) for v_ij, rms(R_k) / rms(R_l) for
     v_lj and rms(R_k) for d_j, so that the scales of inputs and outputs do not matter.
@@ -125,6 +129,7 @@ class Training:
     x, R_l, R_k : array (n, i), (n, l), (n, k)
         Inputs of the layer, relevances above it and at its outputs, in the dtype of the model.
     batches : Batches
+    conservation : float
     """
 
     def __init__(
@@ -134,7 +139,9 @@ class Training:
         R_l: np.ndarray,
         R_k: np.ndarray,
         batches: Batches,
+        conservation: float = 0.0,
     ) -> None:
+        self.conservation = conservation
         self.x, self.R_l, self.R_k, self.batches = x, R_l, R_k, batches
         self.size, dtype = model.size, model.lower.dtype
         self.core = kernels(dtype)
@@ -165,15 +172,16 @@ class Training:
         return MinMaxLayer(Dense(self.v.T), Dense(self.u.T, self.d), self.size)
 
     def step(self, rows: np.ndarray, rate: float) -> float:
-        """One step of Adam on these samples; returns the loss ⟨(R̂_k - R_k)²⟩ before it."""
+        """One step of Adam on these samples; returns ⟨(R̂_k - R_k)²⟩ before it."""
         loss = self.differentiate(rows)
         self._adam(rate)
         return loss
 
     def differentiate(self, rows: np.ndarray) -> float:
-        """The loss ⟨(R̂_k - R_k)²⟩ on these samples.
+        """⟨(R̂_k - R_k)²⟩ on these samples.
 
-        Its gradient by v, u = v_lj and d, divided by rms(R_k), goes into `gv`, `gu` and `gd`.
+        The gradient of the loss by v, u = v_lj and d, divided by rms(R_k), goes into `gv`, `gu`
+        and `gd`.
         """
         x, R_l, R_k = self.x[rows], self.R_l[rows], self.R_k[rows]
         a = np.empty((len(rows), len(self.d)), x.dtype)
@@ -185,6 +193,8 @@ class Training:
         error = y.reshape(*R_k.shape, self.size).sum(axis=-1)
         error -= R_k
         loss = float(np.mean(np.square(error, dtype=np.float64)))
+        if self.conservation:
+            error += x.dtype.type(self.conservation) * error.sum(axis=1, keepdims=True)
         error *= x.dtype.type(2 / (self.scale * error.size))
         g = np.repeat(error, self.size, axis=1)
         g *= h > 0
