@@ -74,13 +74,13 @@ class DeepSetting:
     batch_size: int = 20
     learning_rate: float | str = "auto"
     weight_scale: float | str = "auto"
-    model_iterations: int = 12_000
+    model_iterations: int = 6_000
     model_batch_size: int = 100
     model_learning_rate: float = 2e-4
     conservation: float = 1.0
     output: float = 100.0
     train_pairs: int = 60_000
-    model_pairs: int = 60_000
+    model_pairs: int = 100_000
     test_pairs: int = 10_000
     explained_pairs: int = 1_000
     seed: int = 0
