@@ -128,7 +128,7 @@ class DeepResult:
         setting = self.setting
         return (
             f"{setting.data}: is there a {setting.digit} beside the distractor?   Two layers of "
-            f"{setting.neurons} detection neurons, accuracy {self.accuracy:.3f}; min-max model: "
+            f"{setting.neurons} detection neurons\naccuracy {self.accuracy:.3f}; min-max model: "
             f"explained variance {self.explained_variance:.3f}, on {setting.test_pairs:,} "
             "held-out pairs"
         )
