@@ -169,7 +169,8 @@ class SumPool(_LinearWindows):
 
     Each pixel gets its share under the rule, z_j = Σ_i q_ij, R_i = Σ_j q_ij / z_j · R_j, with
     q_ij = p_i: x⁺_i for z⁺, x_i for z (in a network the default), ε and γ, x_i - l_i for z^B,
-    1 for w² and flat; αβ has a sum each for x⁺ and x⁻. All of R_j is lost where z_j = 0. Padding has no part.
+    1 for w² and flat; αβ has a sum each for x⁺ and x⁻. All of R_j is lost where
+    z_j = 0. Padding has no part.
 
     Parameters
     ----------
