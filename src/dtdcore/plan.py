@@ -18,6 +18,7 @@ from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
+from dtdcore.steps.base import RECEIVED
 
 if TYPE_CHECKING:
     from dtdcore.network import Network
@@ -90,6 +91,25 @@ class Plan:
                 self.audited.append(self.names[value])
                 self.rules.append(rules[value - m])
             self.back.append((value, step, source, sources, place))
+        #: For places in the audit whose layer passes all it gives to one that counts what arrives:
+        #: that layer's place. One sum serves both.
+        self.counted = self._counted()
+
+    def _counted(self) -> dict[int, int]:
+        uses: dict[int, int] = {}
+        for _, _, _, sources, _ in self.back:
+            for source in sources:
+                uses[source] = uses.get(source, 0) + 1
+        counting = {
+            value: place
+            for value, step, _, _, place in self.back
+            if place is not None and step.counts and uses.get(value) == 1
+        }
+        return {
+            place: counting[source]
+            for _, _, source, _, place in self.back
+            if place is not None and source in counting
+        }
 
     def _start(self, x: Any) -> list[Any]:
         values = [x] if len(self.inputs) == 1 else [x[name] for name in self.inputs]
@@ -211,13 +231,16 @@ class Trace:
                     signal = step.redistribute(kept, signal, None)
                 else:
                     signal = step.redistribute(kept, signal, accounts[place])
-                    parts = (signal,) if source is not None else signal
-                    _add_up(plan.core, parts, passed[place])
+                    if place not in plan.counted:
+                        parts = (signal,) if source is not None else signal
+                        _add_up(plan.core, parts, passed[place])
                 if source is None:
                     _arrive(arriving, sources, signal)
                 else:
                     already = arriving[source]
                     arriving[source] = signal if already is None else added((already, signal), 2)
+        for place, below in plan.counted.items():
+            book[4][place] = accounts[below, :, :, RECEIVED]
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()

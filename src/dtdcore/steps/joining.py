@@ -40,6 +40,7 @@ class AddStep(Step):
         # the core has the common case: one term, no bounds
         simple = len(self.terms) == 1 and self.terms[0].low is None
         self.simple = self.terms[0] if simple else None
+        self.counts = simple
 
     def forward(self, *xs: Value) -> Value:
         return added(xs, 1, self.relu)

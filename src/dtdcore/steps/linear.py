@@ -186,6 +186,7 @@ class TermsStep(LinearStep):
             raise ValueError(
                 f"epsilon={rule.epsilon:g} is no number above 0 in {operator.weight.dtype}"
             )
+        self.counts = len(rule.terms()) == 1
         self.limit = operator.limit(operator.largest())
         self._ready: dict[Hashable, list[ReadyTerm]] = {}
         if operator.plain:
@@ -254,6 +255,7 @@ class FixedStep(LinearStep):
     """Rules whose q_ij, and so z_j, does not depend on x: w², flat and a given direction."""
 
     redistributes = True
+    counts = True
 
     def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
         super().__init__(operator, relu)
