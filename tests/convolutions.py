@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import reference as ref
+import reference_conv as ref
 from kernels import core
 
 from dtdcore import _core

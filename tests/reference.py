@@ -323,6 +323,166 @@ def pool_redistribute(x, size, relevance, winner=False):
     return Redistribution(out, relevance.sum(axis=-1), zero, zero, lost, np.abs(out))
 
 
+# ---------------------------------------------------------------------------- images
+
+
+def blocked(x, block, lead=1):
+    """(*lead, channels, *pixels) -> (*lead, blocks, *pixels, block), zeros beyond the channels."""
+    x = np.asarray(x)
+    channels = x.shape[lead]
+    blocks = -(-channels // block)
+    out = np.zeros((*x.shape[:lead], blocks, *x.shape[lead + 1 :], block), x.dtype)
+    for c in range(channels):
+        index = (slice(None),) * lead
+        out[(*index, c // block, ..., c % block)] = x[(*index, c)]
+    return out
+
+
+def windows(sizes, size, stride, padding, dilation, ceil=False):
+    """The windows of a pool over one channel: shape of the result, and for each window (in order)
+    the flat indices of its pixels inside the image and the number inside image and padding.
+
+    All arguments have one entry for each axis; those of padding are (before, after). With ceil a
+    last window may reach beyond the padding; it must begin inside the image or the padding before.
+    """
+    axes = []
+    for n, k, s, (before, after), d in zip(sizes, size, stride, padding, dilation, strict=True):
+        starts, start = [], -before
+        while True:
+            last = start + d * (k - 1)
+            fits = last < n + after
+            begins = start < n
+            reaches_more = start == -before or starts[-1] + d * (k - 1) < n + after - 1
+            if not (fits or (ceil and begins and reaches_more)):
+                break
+            starts.append(start)
+            start += s
+        axes.append(
+            [
+                (
+                    [start + t * d for t in range(k) if 0 <= start + t * d < n],
+                    sum(start + t * d < n + after for t in range(k)),
+                )
+                for start in starts
+            ]
+        )
+    shape = tuple(map(len, axes))
+    found = []
+    for index in np.ndindex(shape):
+        spans = [axis[i] for axis, i in zip(axes, index, strict=True)]
+        grid = np.meshgrid(*(pixels for pixels, _ in spans), indexing="ij")
+        pixels = np.ravel_multi_index([g.ravel().astype(int) for g in grid], sizes)
+        found.append((pixels, int(np.prod([count for _, count in spans]))))
+    return shape, found
+
+
+def window_pool(kind, x, found, p=2.0):
+    """y (rows, windows) of x (rows, pixels): max, sum, average, padded average or lp; none: 0."""
+    (x,) = _f64(x)
+    y = np.zeros((len(x), len(found)))
+    for j, (pixels, count) in enumerate(found):
+        if not len(pixels):
+            continue
+        part = x[:, pixels]
+        y[:, j] = {
+            "max": lambda part: part.max(axis=1),
+            "sum": lambda part: part.sum(axis=1),
+            "average": lambda part: part.sum(axis=1) / part.shape[1],
+            "padded": lambda part, count=count: part.sum(axis=1) / count,
+            "lp": lambda part: pool(part, part.shape[1], p)[:, 0],
+        }[kind](part)
+    return y
+
+
+def window_weights(kind, pixels, found):
+    """A sum or average pool as a dense layer: w (pixels, windows)."""
+    w = np.zeros((pixels, len(found)))
+    for j, (inside, count) in enumerate(found):
+        if len(inside):
+            w[inside, j] = {"sum": 1.0, "average": 1 / len(inside), "padded": 1 / count}[kind]
+    return w
+
+
+def window_gradient(kind, x, found, g, p=2.0):
+    """gx (rows, k, pixels) of g (rows, k, windows): the first largest x takes the gradient of max.
+
+    lp: sign(x) (|x| / y)^(p - 1); p = inf: sign(x) at the first largest |x|.
+    """
+    x, g = _f64(x, g)
+    out = np.zeros((*g.shape[:2], x.shape[1]))
+    for j, (pixels, count) in enumerate(found):
+        for row in range(len(x)):
+            part = x[row, pixels]
+            if not len(pixels):
+                continue
+            if kind == "max":
+                slope = np.zeros(len(part))
+                slope[np.argmax(part)] = 1
+            elif kind == "lp":
+                slope = pool_gradient(part[None], len(part), p, np.ones((1, 1, 1)))[0, 0]
+            else:
+                divisor = {"sum": 1, "average": len(part), "padded": count}[kind]
+                slope = np.full(len(part), 1 / divisor)
+            out[row][:, pixels] += slope * g[row, :, j, None]
+    return out
+
+
+def window_choice(x, found, relevance, winner=None):
+    """Maximum and p-norm pools: R_i = sum_j |x_i| / sum |x_i'| R_j over the window of j.
+
+    winner "x" or "|x|": all to the first of the largest x (|x|). Where the denominator (for the
+    winner: its value) is 0, R_j is lost.
+    """
+    x, relevance = _f64(x, relevance)
+    out = np.zeros((*relevance.shape[:2], x.shape[1]))
+    lost = np.zeros(relevance.shape[:2])
+    for j, (pixels, _) in enumerate(found):
+        for row in range(len(x)):
+            arrived = relevance[row, :, j]
+            part = np.abs(x[row, pixels]) if winner != "x" else x[row, pixels]
+            share = np.zeros(len(part))
+            if winner and len(part):
+                share[np.argmax(part)] = part.max() != 0
+            elif part.any():
+                share = part / part.sum()
+            out[row][:, pixels] += share * arrived[:, None]
+            if not share.any():
+                lost[row] += arrived
+    zero = np.zeros_like(lost)
+    return Redistribution(out, relevance.sum(axis=-1), zero, zero, lost, np.abs(out))
+
+
+def lrn(x, size, alpha, beta, k):
+    """y_c = x_c / (k + alpha / size * sum x_c'^2)^beta for x (n, channels, ...).
+
+    c' goes from c - (size - 1) // 2 to c + size // 2.
+    """
+    (x,) = _f64(x)
+    y = np.empty_like(x)
+    for c in range(x.shape[1]):
+        near = x[:, max(0, c - (size - 1) // 2) : c + size // 2 + 1]
+        y[:, c] = x[:, c] / (k + alpha / size * (near**2).sum(axis=1)) ** beta
+    return y
+
+
+def lrn_gradient(x, size, alpha, beta, k, g):
+    """gx_c = g_c d_c^-beta - 2 alpha beta / size x_c sum_c' g_c' x_c' d_c'^(-beta - 1).
+
+    x (n, channels, ...), g (n, k, channels, ...); c' are the channels whose sum has c.
+    """
+    x, g = _f64(x, g)
+    d = np.empty_like(x)
+    for c in range(x.shape[1]):
+        near = x[:, max(0, c - (size - 1) // 2) : c + size // 2 + 1]
+        d[:, c] = k + alpha / size * (near**2).sum(axis=1)
+    out = g * (d**-beta)[:, None]
+    t = g * (x * d ** (-beta - 1))[:, None]
+    for c in range(x.shape[1]):
+        near = t[:, :, max(0, c - size // 2) : c + (size - 1) // 2 + 1].sum(axis=2)
+        out[:, :, c] -= 2 * alpha * beta / size * x[:, None, c] * near
+    return out
+
+
 # ---------------------------------------------------------------------------- activations
 
 
@@ -536,119 +696,90 @@ def deep_taylor_shares(layers, domain):
     return [first] + [z_plus] * (dense_layers - 1)
 
 
-# ---------------------------------------------------------------------------- convolutions
+# ---------------------------------------------------------------------------- graphs
 
 
-def convolution_sizes(sizes, kernel, stride, padding, dilation):
-    """Pixels of the result for each axis; padding holds (before, after)."""
-    return tuple(
-        (n + before + after - d * (k - 1) - 1) // s + 1
-        for n, k, s, (before, after), d in zip(
-            sizes, kernel, stride, padding, dilation, strict=True
-        )
-    )
+def graph_values(nodes, inputs):
+    """All values of a graph: its inputs, each (n, i), then the output of every node.
 
-
-def transposed_sizes(sizes, kernel, stride, padding, dilation, more):
-    """Pixels of the result of a transposed convolution, `more` of them added at the end."""
-    return tuple(
-        (n - 1) * s + d * (k - 1) + 1 - before - after + m
-        for n, k, s, (before, after), d, m in zip(
-            sizes, kernel, stride, padding, dilation, more, strict=True
-        )
-    )
-
-
-def _taps(sizes, results, kernel, stride, before, dilation):
-    """For each tap t the pixels v of the result and the pixels u of the image that it connects.
-
-    u = v stride + t dilation - before, as far as u lies inside of the image: around it are zeros.
+    nodes: (kind, sources, *arguments), sources the numbers of values; "Add", "Concat" (features),
+    "Affine" with scale and shift, or a kind of ``network_activations``.
     """
-    for t in np.ndindex(*kernel):
-        ends = []
-        for n, m, tap, s, b, d in zip(sizes, results, t, stride, before, dilation, strict=True):
-            v = np.arange(m)
-            u = v * s + tap * d - b
-            inside = (u >= 0) & (u < n)
-            ends.append((v[inside], u[inside]))
-        yield t, np.ix_(*(v for v, _ in ends)), np.ix_(*(u for _, u in ends))
+    values = _f64(*inputs)
+    for kind, sources, *arguments in nodes:
+        xs = [values[source] for source in sources]
+        if kind == "Add":
+            values.append(sum(xs))
+        elif kind == "Concat":
+            values.append(np.concatenate(xs, axis=1))
+        elif kind == "Affine":
+            values.append(affine(xs[0], *arguments))
+        else:
+            values.append(network_activations([(kind, *arguments)], xs[0])[-1])
+    return values
 
 
-def _grouped(weight, groups):
-    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+def _back(nodes, inputs, start, output, send):
+    """Signals at all values; send(number, kind, xs, arguments, signal) gives those of a node's
+    sources."""
+    values = graph_values(nodes, inputs)
+    m = len(inputs)
+    (start,) = _f64(start)
+    signals = [np.zeros((*start.shape[:2], value.shape[1])) for value in values]
+    signals[output] = start
+    for number in range(len(nodes) - 1, -1, -1):
+        kind, sources, *arguments = nodes[number]
+        xs = [values[source] for source in sources]
+        parts = send(number, kind, xs, arguments, signals[m + number])
+        for source, part in zip(sources, parts, strict=True):
+            signals[source] = signals[source] + part
+    return signals
 
 
-def convolution(x, weight, results, stride, before, dilation, groups):
-    """a_j(v) = sum_i sum_t w_jit x_i(v stride + t dilation - before), x 0 outside of its image.
+def graph_gradient(nodes, inputs, g, output):
+    """Gradients of sum g . value[output] with respect to all values."""
 
-    x (n, i, *pixels), weight (j, i / groups, *kernel); i runs over the channels of the group of j.
+    def send(number, kind, xs, arguments, g):
+        if kind == "Add":
+            return [g] * len(xs)
+        if kind == "Concat":
+            return np.split(g, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            return [g * np.asarray(arguments[0], np.float64)]
+        return [network_gradient([(kind, *arguments)], xs[0], g)]
+
+    return _back(nodes, inputs, g, output, send)
+
+
+def graph_redistribute(nodes, inputs, relevance, output, rules):
+    """Relevance of all values, and a Redistribution for each node that keeps an account.
+
+    rules: for each node None, or (shares, epsilon) for Dense, Add and Affine.
     """
-    x, weight = _f64(x, weight)
-    x = x.reshape(len(x), groups, weight.shape[1], *x.shape[2:])
-    w = _grouped(weight, groups)
-    a = np.zeros((len(x), groups, w.shape[1], *results))
-    whole = (slice(None),) * 3
-    for t, v, u in _taps(x.shape[3:], results, weight.shape[2:], stride, before, dilation):
-        a[(*whole, *v)] += np.einsum("ngi...,gji->ngj...", x[(*whole, *u)], w[(*whole, *t)])
-    return a.reshape(len(x), weight.shape[0], *results)
+    entries = {}
 
+    def send(number, kind, xs, arguments, relevance):
+        if kind == "Add":
+            shares, epsilon = rules[number]
+            entries[number], parts = add_redistribute(xs, relevance, shares, epsilon)
+            return parts
+        if kind == "Concat":
+            return np.split(relevance, np.cumsum([x.shape[1] for x in xs])[:-1], axis=-1)
+        if kind == "Affine":
+            shares, epsilon = rules[number]
+            step = affine_redistribute(xs[0], *arguments, relevance, shares, epsilon)
+        elif kind == "Dense":
+            shares, epsilon = rules[number]
+            step = redistribute(shares(xs[0], *arguments), relevance, epsilon)
+        elif kind == "NeuronPool":
+            size = xs[0].shape[-1] if arguments[0] is None else arguments[0]
+            step = pool_redistribute(xs[0], size, relevance)
+        else:
+            return [relevance]
+        entries[number] = step
+        return [step.relevance]
 
-def transposed_convolution(x, weight, sizes, stride, before, dilation, groups):
-    """a_i(u) = sum_j sum_t w_jit x_j(v) over all v, t with u = v stride + t dilation - before.
-
-    x (n, j, *pixels), weight (j, i / groups, *kernel); j runs over the channels of the group of i.
-    """
-    x, weight = _f64(x, weight)
-    w = _grouped(weight, groups)
-    x = x.reshape(len(x), groups, w.shape[1], *x.shape[2:])
-    a = np.zeros((len(x), groups, w.shape[2], *sizes))
-    whole = (slice(None),) * 3
-    for t, v, u in _taps(sizes, x.shape[3:], weight.shape[2:], stride, before, dilation):
-        a[(*whole, *u)] += np.einsum("ngj...,gji->ngi...", x[(*whole, *v)], w[(*whole, *t)])
-    return a.reshape(len(x), groups * w.shape[2], *sizes)
-
-
-@dataclass
-class DenseConvolution:
-    """A convolution (or the transpose of one) as a dense layer of flat images.
-
-    ``w`` (i, j) is made of unit inputs; ``there`` (i, j): does a tap lead from i to j? Where none
-    does, i has no share in j under any rule.
-    """
-
-    w: np.ndarray
-    there: np.ndarray
-    inputs: tuple
-    outputs: tuple
-
-    def bias(self, b):
-        """One number for each output of the dense layer from one for each channel."""
-        if b is None:
-            return None
-        (b,) = _f64(b)
-        return np.repeat(b, int(np.prod(self.outputs[1:])))
-
-    def flat(self, n):
-        """The flat rule's parts: q_ij = 1 where a tap leads from i to j."""
-        return [_part(np.broadcast_to(self.there.astype(np.float64), (n, *self.there.shape)))]
-
-
-def dense_convolution(weight, sizes, results, stride, before, dilation, groups, transposed=False):
-    """The dense matrix of a convolution of images of `sizes` pixels, from its unit inputs.
-
-    The transpose leads from `results` back to `sizes`; its matrix is the transposed one.
-    """
-    channels = weight.shape[1] * groups
-    inputs, outputs = (channels, *sizes), (weight.shape[0], *results)
-    units = np.eye(int(np.prod(inputs))).reshape(-1, *inputs)
-    geometry = (results, stride, before, dilation, groups)
-    w, there = (
-        convolution(units, numbers, *geometry).reshape(len(units), -1)
-        for numbers in (weight, np.ones(weight.shape))
-    )
-    if transposed:
-        return DenseConvolution(w.T, there.T > 0, outputs, inputs)
-    return DenseConvolution(w, there > 0, inputs, outputs)
+    return _back(nodes, inputs, relevance, output, send), entries
 
 
 # ---------------------------------------------------------------------------- the stated bounds

@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 import pytest
 import reference as ref
+import reference_conv as conv
 from convolutions import CHANNELS, WIDTHS, Geometry, Packed
 from kernels import TERMS, THREADS, assert_close, bits, normal, sparse, tolerance
 
@@ -188,7 +189,7 @@ def test_unit_inputs_give_the_matrix(transposed, dtype, rng):
             continue
         weight = rng.integers(-9, 9, geometry.weight_shape).astype(dtype)
         rest = geometry.stride, geometry.before, geometry.dilation, geometry.groups
-        dense = ref.dense_convolution(
+        dense = conv.dense_convolution(
             weight, geometry.sizes, geometry.results, *rest, transposed=transposed
         )
         units = np.eye(len(dense.w), dtype=dtype).reshape(-1, *dense.inputs)

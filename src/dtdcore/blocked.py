@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 
 
@@ -53,7 +54,7 @@ class Blocked:
         size = block_size(dtype)
         channels = shape[lead]
         blocks = -(-channels // size)
-        array = np.empty((*shape[:lead], blocks, *shape[lead + 1 :], size), dtype)
+        array = empty((*shape[:lead], blocks, *shape[lead + 1 :], size), dtype)
         return cls(array, channels, nonnegative, lead)
 
     @property
@@ -119,7 +120,7 @@ def to_plain(value: np.ndarray | Blocked) -> np.ndarray:
     """The image as an array (*lead, channels, *spatial); an array as it is."""
     if not isinstance(value, Blocked):
         return value
-    result = np.empty(value.shape, value.dtype)
+    result = empty(value.shape, value.dtype)
     flat = value.flat()
     plain = result.reshape(flat.shape[0], value.channels, flat.shape[2])
     kernels(value.dtype).image_unblock(flat, plain)

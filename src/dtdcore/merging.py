@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from dtdcore.layers import ChannelAffine, Layer
 from dtdcore.wiring import Node
 
@@ -67,7 +69,7 @@ class Merging:
             or self._users(source) != [value]
         ):
             return False
-        layer = before.scaled_outputs(affine.scale, affine.shift)
+        layer = before.scaled_outputs(*_numbers(affine, before, "outputs"))
         if layer is None:
             return False
         self.layers[source] = layer
@@ -80,7 +82,10 @@ class Merging:
         users = self._users(value)
         if value == self.output or not users:
             return False
-        layers = [self.layers[user].scaled_inputs(affine.scale, affine.shift) for user in users]
+        layers = [
+            self.layers[user].scaled_inputs(*_numbers(affine, self.layers[user], "inputs"))
+            for user in users
+        ]
         if any(layer is None for layer in layers):
             return False
         self.layers.update(zip(users, layers, strict=True))
@@ -101,3 +106,9 @@ class Merging:
             (self.names[value], layer, [name_of(source) for source in self._sources(value)])
             for value, layer in self.layers.items()
         ]
+
+
+def _numbers(affine: ChannelAffine, layer: Layer, side: str) -> list[np.ndarray]:
+    """Scale and shift, one for each channel on that side of a linear layer."""
+    channels = getattr(layer, side, len(affine.scale))
+    return [np.broadcast_to(array, (channels,)) for array in (affine.scale, affine.shift)]

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from dtdcore.arena import Arena, independent, using
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Plan:
     ) -> None:
         self.dtype = dtype
         self.core = kernels(dtype)
+        #: Memory of runs that are over.
+        self.arenas: list[Arena] = []
         nodes, m = network.nodes, len(network.inputs)
         self.inputs = network.inputs
         self.output = network.output if output is None else output
@@ -57,15 +61,22 @@ class Plan:
         #: What to do on the way back: value, step, source, sources, place in the audit.
         self.back: list[tuple[int, Step, int | None, tuple[int, ...], int | None]] = []
         self.names: dict[int, str] = {}
+        clamped = _clamped(network, last_uses, self.output)
+        self.output = clamped.get(self.output, self.output)
+        for value, source in clamped.items():
+            last_uses[source] = last_uses[value]
+        fused = set(clamped.values())
         for value in range(m, self.values):
-            if value not in last_uses:
+            if value not in last_uses or value in clamped:
                 continue
             node = nodes[value - m]
-            step = node.layer.step(None if rules is None else rules[value - m], dtype)
-            source = None if step.joins else node.sources[0]
-            ends = tuple({s for s in node.sources if last_uses[s] == value})
+            rule = None if rules is None else rules[value - m]
+            step = node.layer.step(rule, dtype, value in fused)
+            sources = tuple(clamped.get(source, source) for source in node.sources)
+            source = None if step.joins else sources[0]
+            ends = tuple({s for s in sources if last_uses[s] == value})
             saves = rules is None or step.remembers
-            self.work.append((value, step, source, node.sources, saves, ends))
+            self.work.append((value, step, source, sources, saves, ends))
             self.names[value] = node.name
         self.audited: list[str] = []
         self.rules: list[Any] = []
@@ -85,17 +96,20 @@ class Plan:
     def forward(self, x: Any) -> np.ndarray:
         """The output, keeping nothing; x as `Network.check_inputs` gives it."""
         values = self._start(x)
-        for value, step, source, sources, _, ends in self.work:
-            if source is None:
-                values[value] = step.forward(*_all(values, step, sources))
-            else:
-                given = values[source]
-                if step.plain and type(given) is Blocked:
-                    given = to_plain(given)
-                values[value] = step.forward(given)
-            for end in ends:
-                values[end] = None
-        output = to_plain(values[self.output])
+        arena = self.arena()
+        with using(arena):
+            for value, step, source, sources, _, ends in self.work:
+                if source is None:
+                    values[value] = step.forward(*_all(values, step, sources))
+                else:
+                    given = values[source]
+                    if step.plain and type(given) is Blocked:
+                        given = to_plain(given)
+                    values[value] = step.forward(given)
+                for end in ends:
+                    values[end] = None
+        output = independent(to_plain(values[self.output]))
+        self.arenas.append(arena)
         if not all_finite(output):
             self._complain(x)
         return output
@@ -112,23 +126,34 @@ class Plan:
         values = self._start(x)
         shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
         saved = [None] * self.values
-        for value, step, source, sources, saves, ends in self.work:
-            if source is None:
-                values[value], saved[value] = step.trace(*_all(values, step, sources))
-            else:
-                given = values[source]
-                if step.plain and type(given) is Blocked:
-                    given = to_plain(given)
-                if saves:
-                    values[value], saved[value] = step.trace(given)
+        arena = self.arena()
+        with using(arena):
+            for value, step, source, sources, saves, ends in self.work:
+                if source is None:
+                    values[value], saved[value] = step.trace(*_all(values, step, sources))
                 else:
-                    values[value] = step.forward(given)
-            for end in ends:
-                values[end] = None
-        output = to_plain(values[self.output])
+                    given = values[source]
+                    if step.plain and type(given) is Blocked:
+                        given = to_plain(given)
+                    if saves:
+                        values[value], saved[value] = step.trace(given)
+                    else:
+                        values[value] = step.forward(given)
+                for end in ends:
+                    values[end] = None
+        output = independent(to_plain(values[self.output]))
         if not all_finite(output):
             self._complain(x)
-        return Trace(self, output, saved, shapes)
+        return Trace(self, output, saved, shapes, arena)
+
+    def arena(self) -> Arena:
+        """Memory for one run, which no other run uses; `arenas` takes it back."""
+        try:
+            arena = self.arenas.pop()
+        except IndexError:
+            arena = Arena()
+        arena.start()
+        return arena
 
     def _complain(self, x: Any) -> NoReturn:
         values = self._start(x)
@@ -154,6 +179,7 @@ class Trace:
     saved: list[Any]
     #: Those of several inputs.
     shapes: list[tuple[int, ...]]
+    arena: Arena
 
     def redistribute(self, relevance: np.ndarray) -> tuple[Any, Audit]:
         """Relevance of the inputs (n, k, *shape) from that of the output, and its audit.
@@ -172,21 +198,23 @@ class Trace:
         accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = relevance
-        for value, step, source, sources, place in plan.back:
-            signal, arriving[value] = arriving[value], None
-            kept, saved[value] = saved[value], None
-            if step.plain and type(signal) is Blocked:
-                signal = to_plain(signal)
-            if place is None:
-                signal = step.redistribute(kept, signal, None)
-            else:
-                signal = step.redistribute(kept, signal, accounts[place])
-                _add_up(plan.core, (signal,) if source is not None else signal, passed[place])
-            if source is None:
-                _arrive(arriving, sources, signal)
-            else:
-                already = arriving[source]
-                arriving[source] = signal if already is None else _meet(already, signal)
+        with using(self.arena):
+            for value, step, source, sources, place in plan.back:
+                signal, arriving[value] = arriving[value], None
+                kept, saved[value] = saved[value], None
+                if step.plain and type(signal) is Blocked:
+                    signal = to_plain(signal)
+                if place is None:
+                    signal = step.redistribute(kept, signal, None)
+                else:
+                    signal = step.redistribute(kept, signal, accounts[place])
+                    parts = (signal,) if source is not None else signal
+                    _add_up(plan.core, parts, passed[place])
+                if source is None:
+                    _arrive(arriving, sources, signal)
+                else:
+                    already = arriving[source]
+                    arriving[source] = signal if already is None else _meet(already, signal)
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
@@ -205,13 +233,14 @@ class Trace:
         plan, saved = self.plan, self.saved
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = gradient
-        for value, step, source, sources, _ in plan.back:
-            signal, arriving[value] = arriving[value], None
-            kept, saved[value] = saved[value], None
-            if step.plain and type(signal) is Blocked:
-                signal = to_plain(signal)
-            signal = step.gradient(kept, signal)
-            _arrive(arriving, sources, signal if source is None else (signal,))
+        with using(self.arena):
+            for value, step, source, sources, _ in plan.back:
+                signal, arriving[value] = arriving[value], None
+                kept, saved[value] = saved[value], None
+                if step.plain and type(signal) is Blocked:
+                    signal = to_plain(signal)
+                signal = step.gradient(kept, signal)
+                _arrive(arriving, sources, signal if source is None else (signal,))
         result = self._arrived(arriving, *gradient.shape[:2])
         for array in result.values() if isinstance(result, dict) else (result,):
             if not all_finite(array):
@@ -221,13 +250,39 @@ class Trace:
     def _arrived(self, arriving: list[Any], n: int, k: int) -> Any:
         """What arrived at the inputs; 0 at those that do not lead to the output."""
         names = self.plan.inputs
+        self.plan.arenas.append(self.arena)
         if len(names) == 1:  # every value comes from it
-            return to_plain(arriving[0])
+            return independent(to_plain(arriving[0]))
         results = [
-            np.zeros((n, k, *shape[1:]), self.plan.dtype) if signal is None else to_plain(signal)
+            np.zeros((n, k, *shape[1:]), self.plan.dtype)
+            if signal is None
+            else independent(to_plain(signal))
             for signal, shape in zip(arriving, self.shapes, strict=False)
         ]
         return dict(zip(names, results, strict=True))
+
+
+def _clamped(network: Network, last_uses: dict[int, int], output: int) -> dict[int, int]:
+    """Values of ReLUs that the layer before gives itself: ReLU's value -> that layer's.
+
+    That is where nothing else uses what the layer gives: relevance passes through a ReLU, so
+    nobody will ask for it.
+    """
+    m = len(network.inputs)
+    uses: dict[int, int] = {}
+    for value in last_uses:
+        if value >= m:
+            for source in network.nodes[value - m].sources:
+                uses[source] = uses.get(source, 0) + 1
+    clamped = {}
+    for value in last_uses:
+        if value < m or type(network.nodes[value - m].layer) is not ReLU:
+            continue
+        (source,) = network.nodes[value - m].sources
+        alone = source >= m and source != output and uses[source] == 1
+        if alone and network.nodes[source - m].layer.clamps:
+            clamped[value] = source
+    return clamped
 
 
 def _last_uses(network: Network, output: int) -> dict[int, int]:

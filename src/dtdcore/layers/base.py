@@ -41,6 +41,8 @@ class Layer:
     rearranges: ClassVar[bool] = False
     #: True for layers of several inputs: x is a list of arrays, relevance comes back as a tuple.
     joins: ClassVar[bool] = False
+    #: True for layers whose steps can apply the ReLU that follows themselves.
+    clamps: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
@@ -87,7 +89,7 @@ class Layer:
     def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
         """A layer for scale_j · y_j + shift_j in output channel j; None where there is none.
 
-        `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        `scale` and `shift` have shape (channels,).
         """
         return None
 
@@ -95,22 +97,25 @@ class Layer:
         """A layer that takes x where this one takes scale_i · x_i + shift_i in input channel i.
 
         None where there is none: the layer is not linear, or pads with zeros that the shift would
-        change. `scale` and `shift` have shape (channels,), or (1,): one number for all.
+        change. `scale` and `shift` have shape (channels,).
         """
         return None
 
-    def step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        """The layer made ready for a rule (None: forward and gradient only); made once, kept."""
-        key = (rule, dtype)
+    def step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        """The layer made ready for a rule (None: forward and gradient only); made once, kept.
+
+        `relu`, where the layer `clamps`: followed by a ReLU, in one.
+        """
+        key = (rule, dtype, relu)
         step = self._steps.get(key)
         if step is None:
-            step = self._make_step(rule, dtype)
+            step = self._make_step(rule, dtype, relu) if relu else self._make_step(rule, dtype)
             if len(self._steps) >= STEPS_KEPT:
                 self._steps.clear()
             self._steps[key] = step
         return step
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
         raise NotImplementedError  # every layer answers this
 
     def _inputs(self, x: Any) -> list[np.ndarray]:

@@ -15,13 +15,14 @@ from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule
 from dtdcore.steps.base import Step
 from dtdcore.steps.convolution import ConvOperator, Window
-from dtdcore.steps.linear import FixedStep, LinearStep, TermsStep
+from dtdcore.steps.linear import LinearStep, linear_step
 
 
 class _Convolution(Layer):
     """What convolutions and their transposes share. `weight` and `bias` are read-only."""
 
     takes_rule = True
+    clamps = True
     transposed = False
 
     def __init__(
@@ -97,18 +98,11 @@ class _Convolution(Layer):
             raise ValueError(f"{self!r} has no output for inputs of shape {input_shape}")
         return (self.outputs, *results)
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        if rule is None:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        if rule is None and not relu:
             return LinearStep(self._operator(dtype))
-        return self._rule_step(rule, dtype, False)
-
-    def _rule_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool) -> Step:
-        if not isinstance(rule, Rule):
-            raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
-        operator = self.step(None, dtype).operator  # its weights, packed once, serve all rules
-        if rule.terms():
-            return TermsStep(operator, rule, relu)
-        return FixedStep(operator, rule, relu)
+        # the plain step's weights, packed once, serve all others
+        return linear_step(self.step(None, dtype).operator, rule, relu)
 
     def __repr__(self) -> str:
         kernel = "x".join(map(str, self._window.kernel))

@@ -13,7 +13,7 @@ from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule, Z, ZPlus
 from dtdcore.steps.base import Step
 from dtdcore.steps.dense import DenseOperator, NeuronPoolStep
-from dtdcore.steps.linear import FixedStep, LinearStep, TermsStep
+from dtdcore.steps.linear import LinearStep, linear_step
 
 
 class Dense(Layer):
@@ -35,6 +35,7 @@ class Dense(Layer):
     """
 
     takes_rule = True
+    clamps = True
 
     def __init__(self, weight: Any, bias: Any = None) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class Dense(Layer):
         """s_i w_ij and b_j + Σ_i t_i w_ij: see `Layer.scaled_inputs`."""
         weight = self.weight.astype(np.float64)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias.astype(np.float64)
-        added = np.broadcast_to(shift, (self.inputs,)).astype(np.float64) @ weight
+        added = shift.astype(np.float64) @ weight
         return self._like(weight * scale.astype(np.float64)[:, None], bias + added)
 
     def _like(self, weight: np.ndarray, bias: np.ndarray) -> Dense:
@@ -102,14 +103,12 @@ class Dense(Layer):
             )
         return (self.outputs,)
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        if rule is None:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+        if rule is None and not relu:
             bias = None if self.bias is None else cast(self.bias, dtype, "bias")
             return LinearStep(DenseOperator(cast(self._rows, dtype, "weight"), bias))
-        if not isinstance(rule, Rule):
-            raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
-        operator = self.step(None, dtype).operator  # its weights, converted once, serve all rules
-        return TermsStep(operator, rule) if rule.terms() else FixedStep(operator, rule)
+        # the plain step's weights, converted once, serve all others
+        return linear_step(self.step(None, dtype).operator, rule, relu)
 
     def __repr__(self) -> str:
         bias = "" if self.bias is None else ", bias"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore import _core
+from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
 from dtdcore.rules import Flat, Rule, Term, WSquare
@@ -120,7 +121,7 @@ class ConvOperator(Operator):
         block = block_size(self.weight.dtype)
         pixels = self.window.results(sizes) if output else sizes
         blocks = -(-self.channels[output] // block)
-        return np.empty((*lead, blocks, *pixels, block), self.weight.dtype)
+        return empty((*lead, blocks, *pixels, block), self.weight.dtype)
 
     # ---- what linear steps ask
 
@@ -149,7 +150,7 @@ class ConvOperator(Operator):
         self, x: Blocked, term: ReadyTerm, relu: bool, want_a: bool
     ) -> tuple[np.ndarray | None, np.ndarray]:
         z = self._room((len(x),), True, x.spatial)
-        a = np.empty_like(z) if want_a else None
+        a = empty(z.shape, z.dtype) if want_a else None
         shape = self.shape(x.spatial)
         self.core.conv_forward_z(
             shape,

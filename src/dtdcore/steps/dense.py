@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
 from dtdcore.steps.base import Step
@@ -40,15 +41,15 @@ class DenseOperator(Operator):
         return None
 
     def forward(self, x: np.ndarray, relu: bool) -> np.ndarray:
-        a = np.empty((len(x), self.outputs), x.dtype)
+        a = empty((len(x), self.outputs), x.dtype)
         self.core.dense_forward(x, self.weight, self.bias, a)
         return np.maximum(a, 0, out=a) if relu else a
 
     def forward_z(
         self, x: np.ndarray, term: ReadyTerm, relu: bool, want_a: bool
     ) -> tuple[np.ndarray | None, np.ndarray]:
-        z = np.empty((len(x), self.outputs), x.dtype)
-        a = np.empty_like(z) if want_a else None
+        z = empty((len(x), self.outputs), x.dtype)
+        a = empty(z.shape, z.dtype) if want_a else None
         self.core.dense_forward_z(
             x, self.weight, self.bias, term.coefficients, term.low, term.high, a, z
         )
@@ -61,7 +62,7 @@ class DenseOperator(Operator):
         return signal
 
     def inputs(self, n: int, k: int, geometry: Hashable) -> np.ndarray:
-        return np.empty((n, k, self.inputs_count), self.weight.dtype)
+        return empty((n, k, self.inputs_count), self.weight.dtype)
 
     def leave(self, signal: np.ndarray) -> np.ndarray:
         return signal
@@ -141,7 +142,7 @@ class NeuronPoolStep(Step):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         size = self._size(x)
-        y = np.empty((len(x), x.shape[1] // size), x.dtype)
+        y = empty((len(x), x.shape[1] // size), x.dtype)
         self.core.pool_forward(x, size, self.p, y)
         return y
 
@@ -151,12 +152,12 @@ class NeuronPoolStep(Step):
 
     def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
         x, _ = saved
-        result = np.empty((*relevance.shape[:2], x.shape[1]), x.dtype)
+        result = empty((*relevance.shape[:2], x.shape[1]), x.dtype)
         self.core.pool_redistribute(x, self._size(x), self.winner, relevance, result, account)
         return result
 
     def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
         x, y = saved
-        result = np.empty((*gradient.shape[:2], x.shape[1]), x.dtype)
+        result = empty((*gradient.shape[:2], x.shape[1]), x.dtype)
         self.core.pool_gradient(x, y, self._size(x), self.p, gradient, result)
         return result

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Rule, Term
 from dtdcore.steps.base import LOST, RECEIVED
@@ -75,7 +76,7 @@ def redistribute(
     limit = float(np.finfo(dtype).max) / 4
     results: list[np.ndarray] = []
     for part, zt, (shares, bias) in zip(parts, z, terms, strict=True):
-        s = np.empty(relevance.shape, dtype)
+        s = empty(relevance.shape, dtype)
         core.quotient(
             np.ascontiguousarray(part).reshape(n, k, columns),
             np.ascontiguousarray(zt).reshape(n, columns),

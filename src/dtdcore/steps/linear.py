@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty, using
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
 from dtdcore.steps.base import LOST, RECEIVED, Step
 
@@ -195,7 +196,8 @@ class TermsStep(LinearStep):
         terms = self._ready.get(geometry)
         if terms is None:
             rule = self.rule
-            terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
+            with using(None):  # kept beyond the run
+                terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
             if len(self._ready) >= 16:
                 self._ready.clear()
             self._ready[geometry] = terms
@@ -206,10 +208,13 @@ class TermsStep(LinearStep):
         x = operator.take(x)
         geometry = operator.geometry(x)
         terms = self.terms(geometry)
-        a, first = operator.forward_z(x, terms[0], self.relu, True)
+        if len(terms) == 1:
+            a, z = operator.forward_z(x, terms[0], self.relu, True)
+            return operator.value(a, self.relu), (x, None, [z])
+        a, first = operator.forward_z(x, terms[0], False, True)
         z = [first, *(operator.forward_z(x, term, False, False)[1] for term in terms[1:])]
-        # a is kept only where the rule looks at it: the shares of two terms
-        return operator.value(a, self.relu), (x, a if len(terms) > 1 else None, z)
+        # the shares of two terms may depend on a, before the ReLU
+        return operator.value(np.maximum(a, 0) if self.relu else a, self.relu), (x, a, z)
 
     def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
         x, a, z = saved
@@ -233,7 +238,7 @@ class TermsStep(LinearStep):
         else:
             shares = rule.shares(relevance, a, z)
         result = operator.inputs(n, k, geometry)
-        s = np.empty(relevance.shape, relevance.dtype)
+        s = empty(relevance.shape, relevance.dtype)
         for number, term in enumerate(terms):
             operator.quotient(
                 shares[number], z[number], term.bias, rule.epsilon, self.limit, s, account
@@ -263,7 +268,8 @@ class FixedStep(LinearStep):
         """The rule's sums for inputs of one geometry; made once, kept."""
         fixed = self._fixed.get(geometry)
         if fixed is None:
-            fixed = self.operator.fixed(self.rule, geometry)
+            with using(None):  # kept beyond the run
+                fixed = self.operator.fixed(self.rule, geometry)
             if len(self._fixed) >= 16:
                 self._fixed.clear()
             self._fixed[geometry] = fixed
@@ -274,7 +280,23 @@ class FixedStep(LinearStep):
         operator = self.operator
         fixed = self.fixed(geometry)
         relevance = operator.signal(relevance)
-        s = np.empty(relevance.shape, relevance.dtype)
+        s = empty(relevance.shape, relevance.dtype)
         limit = operator.limit(fixed.largest)
         operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
         return operator.leave(fixed.spread(s))
+
+
+def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:
+    """The step of a linear layer for a rule, or without one.
+
+    Raises
+    ------
+    TypeError
+        If the layer cannot take the rule.
+    """
+    if rule is None:
+        return LinearStep(operator, relu)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
+    step = TermsStep if rule.terms() else FixedStep
+    return step(operator, rule, relu)

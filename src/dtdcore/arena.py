@@ -1,0 +1,173 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Memory for the arrays of one run: one block, parts of which are free again when arrays die.
+
+The system clears every page that it gives, which costs as much as filling the array. So a plan
+keeps the memory of a run for the next one. An array taken from an arena is free when nothing refers
+to it or to a view of it; lifetimes are those of the Python objects, and nobody counts them twice.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import insort
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+#: Smaller arrays come from the allocator of NumPy, which is quick enough with them.
+SMALL = 1 << 16
+_ALIGNMENT = 64
+
+
+class _Region:
+    """Bytes of an arena that one array (and its views) stands on; free when it dies."""
+
+    __slots__ = ("__array_interface__", "_arena", "_buffer", "_place")
+
+    def __init__(
+        self, arena: Arena, place: tuple[int, int], shape: tuple[int, ...], dtype: np.dtype
+    ) -> None:
+        self._arena, self._buffer, self._place = arena, arena._buffer, place
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (arena._address + place[0], False),
+        }
+
+    def __del__(self) -> None:
+        self._arena._give_back(self._buffer, self._place)
+
+
+class Arena:
+    """Memory for one run at a time.
+
+    It learns how much a run needs: what does not fit comes from NumPy, and the next run finds
+    enough.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: np.ndarray | None = None
+        self._address = 0
+        self._free: list[tuple[int, int]] = []  # (begin, end), sorted
+        self._lock = threading.Lock()  # arrays may die in another thread
+        self._live = self._outside = 0
+        #: Bytes of the arrays that lived at once, at most, since `start`.
+        self.peak = 0
+        self._most = 0
+
+    def start(self) -> None:
+        """Begin a run: take as much memory as the last ones needed."""
+        with self._lock:
+            if self._live == 0 and self._most > self._size():
+                self._buffer = None  # gives the old block back first
+                buffer = np.empty(self._most + _ALIGNMENT, np.uint8)
+                self._address = -(-buffer.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+                self._buffer = buffer
+                self._free = [(0, self._most)]
+            self.peak = self._live
+
+    def _size(self) -> int:
+        return 0 if self._buffer is None else self._buffer.size - _ALIGNMENT
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An array with nothing written, as `numpy.empty` gives it."""
+        size = -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+        with self._lock:
+            self._live += size
+            self.peak = max(self.peak, self._live)
+            place = self._take(size)
+            if place is None:
+                # Fragments may make a run need more than its arrays do.
+                self._outside += size
+                self._most = max(self._most, self.peak, self._size() + self._outside)
+        if place is None:
+            array = np.empty(size, np.uint8)
+            return np.asarray(_Outside(self, array, shape, dtype))
+        return np.asarray(_Region(self, place, shape, dtype))
+
+    def _take(self, size: int) -> tuple[int, int] | None:
+        for number, (begin, end) in enumerate(self._free):
+            if end - begin >= size:
+                if end - begin == size:
+                    del self._free[number]
+                else:
+                    self._free[number] = begin + size, end
+                return begin, begin + size
+        return None
+
+    def _give_back(self, buffer: np.ndarray, place: tuple[int, int]) -> None:
+        with self._lock:
+            self._live -= place[1] - place[0]
+            if buffer is not self._buffer:
+                return
+            free = self._free
+            insort(free, place)
+            number = free.index(place)
+            if number + 1 < len(free) and free[number + 1][0] == place[1]:
+                free[number] = place[0], free.pop(number + 1)[1]
+            if number and free[number - 1][1] == free[number][0]:
+                free[number - 1] = free[number - 1][0], free.pop(number)[1]
+
+    def _lost(self, size: int) -> None:
+        with self._lock:
+            self._live -= size
+            self._outside -= size
+
+
+class _Outside:
+    """An array that the arena had no room for."""
+
+    __slots__ = ("__array_interface__", "_arena", "_array")
+
+    def __init__(
+        self, arena: Arena, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
+    ) -> None:
+        self._arena, self._array = arena, array
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (array.ctypes.data, False),
+        }
+
+    def __del__(self) -> None:
+        self._arena._lost(self._array.size)
+
+
+class _Current(threading.local):
+    arena: Arena | None = None
+
+
+_current = _Current()
+
+
+@contextmanager
+def using(arena: Arena | None) -> Iterator[None]:
+    """Inside, `empty` of this thread takes memory from the arena; None: from NumPy."""
+    before, _current.arena = _current.arena, arena
+    try:
+        yield
+    finally:
+        _current.arena = before
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array with nothing written, from the arena that this thread uses, if it uses one."""
+    arena = _current.arena
+    if arena is not None:
+        dtype = np.dtype(dtype)
+        if math.prod(shape) * dtype.itemsize >= SMALL:
+            return arena.empty(shape, dtype)
+    return np.empty(shape, dtype)
+
+
+def independent(array: np.ndarray) -> np.ndarray:
+    """The array itself, or a copy if it stands on an arena: for results that leave a run."""
+    base = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return array.copy() if isinstance(base, (_Region, _Outside)) else array
