@@ -109,6 +109,23 @@ static size_t packed_block(const conv_layout *layout, size_t taps) {
     return taps * layout->block * (layout->depthwise ? 1 : layout->span * rows);
 }
 
+/* Source pixels of one phase of an axis. */
+static size_t pixels_of(const conv_layout *layout, int axis, size_t phase) {
+    const size_t all = layout->source[axis];
+    return all > phase ? dtd_ceil_div(all - phase, layout->phases[axis]) : 0;
+}
+
+/* Do all planes of an image fit, those of p and of n? */
+static int check_planes(const conv_layout *layout) {
+    size_t bytes = 2 * DTD_BLOCK_BYTES;
+    int status = dtd_multiply(bytes, dtd_max(layout->from_blocks, 1), &bytes);
+    status = status ? status : dtd_multiply(bytes, layout->planes, &bytes);
+    for (int axis = 0; axis < 3; axis++) {
+        status = status ? status : dtd_multiply(bytes, layout->size[axis], &bytes);
+    }
+    return status || bytes > PTRDIFF_MAX / 4 ? DTD_ERROR_SIZE : DTD_OK;
+}
+
 /* The layout of one direction of a shape that was checked. */
 static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_size,
                        conv_layout *layout) {
@@ -187,6 +204,10 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                     transposed ? (ptrdiff_t)class->origin[axis] + before - far : far - before;
                 at[axis] = floor_quotient(from, stride);
                 phase[axis] = (size_t)(from - at[axis] * stride);
+                /* taps that meet zeros only need not lie far from the image */
+                const ptrdiff_t count = (ptrdiff_t)class->count[axis],
+                                end = (ptrdiff_t)pixels_of(layout, axis, phase[axis]);
+                at[axis] = at[axis] < -count ? -count : at[axis] > end ? end : at[axis];
                 reaches = reaches && (!transposed || phase[axis] == 0);
                 plane = plane * layout->phases[axis] + (transposed ? 0 : phase[axis]);
             }
@@ -223,7 +244,11 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
         layout->span = dtd_max(layout->span, count);
     }
     layout->weights = packed_block(layout, taps) * layout->to_blocks * real_size;
-    return DTD_OK;
+    const int status = check_planes(layout);
+    if (status) {
+        free_layout(layout);
+    }
+    return status;
 }
 
 int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,

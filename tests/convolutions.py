@@ -105,9 +105,10 @@ def block(x, lead=1):
 
 
 def unblock(x, channels, lead=1):
-    """The inverse of `block`; lanes of no channel must be 0, with no sign."""
+    """The inverse of `block`; lanes of no channel must be 0."""
     parts = np.moveaxis(x, -1, lead + 1)
-    whole = parts.reshape(*x.shape[:lead], -1, *x.shape[lead + 1 : -1])
+    lanes = x.shape[lead] * x.shape[-1]
+    whole = parts.reshape(*x.shape[:lead], lanes, *x.shape[lead + 1 : -1])
     keep = (*[slice(None)] * lead, slice(channels))
     rest = whole[(*[slice(None)] * lead, slice(channels, None))]
     assert (rest == 0).all(), "lanes beyond the last channel are not 0"

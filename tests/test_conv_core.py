@@ -206,7 +206,8 @@ def test_nothing_to_do(transposed, dtype):
         packed = Packed(geometry, transposed, np.ones(geometry.weight_shape, dtype))
         x = np.ones((n, *geometry.image(transposed)), dtype)
         assert packed.forward(x).shape == (n, *geometry.image(not transposed))
-        assert len(packed.square(x)) == len(packed.forward_z(x, None, 0, (1, 0, 0, 1), [None] * 2))
+        assert len(packed.square(x)) == n
+        assert len(packed.forward_z(x, None, 0, (1, 0, 0, 1), [None] * 2)[1]) == n
         x = np.ones((n, *geometry.image(not transposed)), dtype)
         s = np.ones((n, k, *geometry.image(transposed)), dtype)
         assert packed.redistribute(x, (1, 0, 0, 1), [None] * 2, s).shape == (n, k, *x.shape[1:])
