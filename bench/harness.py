@@ -9,12 +9,14 @@ operation, A B C A B C, so that a machine whose speed drifts is as slow for one 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,19 @@ RESULTS = BENCH / "results"
 
 
 class Worker:
-    """A contender in its own process; `ask` sends one request and waits for the answer."""
+    """A contender in its own process; `ask` sends one request and waits for the answer.
 
-    def __init__(self, contender: str, threads: int, environment: dict[str, str] | None = None):
+    `python` is the interpreter, for peers that live in an environment of their own. A process that
+    cannot start, or ends, raises a RuntimeError whose message ends with its last words.
+    """
+
+    def __init__(
+        self,
+        contender: str,
+        threads: int,
+        environment: dict[str, str] | None = None,
+        python: str = sys.executable,
+    ):
         names = (
             "OMP_NUM_THREADS",
             "OPENBLAS_NUM_THREADS",
@@ -34,38 +46,60 @@ class Worker:
             "DTDCORE_NUM_THREADS",
         )
         self.name = contender
+        self.words = tempfile.TemporaryFile("w+")  # its messages: shown where it fails
         self.process = subprocess.Popen(
-            [sys.executable, str(BENCH / "worker.py"), contender, str(threads)],
+            [python, str(BENCH / "worker.py"), contender, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self.words,
             text=True,
             env=os.environ | dict.fromkeys(names, str(threads)) | (environment or {}),
         )
         self.versions = self.ask({"do": "versions"})
 
     def ask(self, request: dict[str, Any]) -> Any:
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: said below
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker {self.name} ended: see its message above")
+            self.process.wait()
+            self.words.seek(0)
+            words = self.words.read().strip().splitlines() or ["(no message)"]
+            raise RuntimeError(f"the worker {self.name} ended: " + "\n".join(words[-12:]))
         return json.loads(line)
 
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.words.close()
 
 
 def measure(
     workers: dict[str, Worker], case: dict[str, Any], rounds: int, target_seconds: float = 0.05
 ) -> dict[str, dict[str, dict[str, float]]]:
+    """Prepare a case, then time it: see `time_operations`."""
+    operations = {
+        label: worker.ask({"do": "prepare", "case": case}) for label, worker in workers.items()
+    }
+    return time_operations(workers, operations, rounds, target_seconds)
+
+
+def time_operations(
+    workers: dict[str, Worker],
+    operations: dict[str, list[str]],
+    rounds: int,
+    target_seconds: float = 0.05,
+) -> dict[str, dict[str, dict[str, float]]]:
     """Seconds of each operation of each contender: {label: {operation: {min, median, repeats}}}.
 
     An operation that takes less than `target_seconds` is repeated within a round.
     """
-    operations = {
-        label: worker.ask({"do": "prepare", "case": case}) for label, worker in workers.items()
-    }
     repeats = {
         (label, op): workers[label].ask({"do": "calibrate", "op": op, "seconds": target_seconds})
         for label, ops in operations.items()

@@ -4,12 +4,20 @@
 
 import importlib
 import json
+import os
+import re
+import resource
 import sys
 import time
+from pathlib import Path
+
+import numpy as np
 
 
 def main() -> None:
-    """Serve requests until standard input ends: versions, prepare, calibrate, time."""
+    """Serve requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a peer that prints must not disturb the answers
     contender = importlib.import_module(f"contenders.{sys.argv[1]}")
     contender.set_threads(int(sys.argv[2]))
     operations = {}
@@ -28,7 +36,32 @@ def main() -> None:
                 answer = max(1, min(10000, round(request["seconds"] / max(seconds, 1e-7))))
             case "time":
                 answer = clock(operations[request["op"]], request["repeats"])
-        print(json.dumps(answer), flush=True)
+            case "save":  # what the operation gives, for others to compare with
+                np.save(request["path"], np.asarray(operations[request["op"]]()))
+                answer = True
+            case "memory":
+                answer = memory(operations[request["op"]])
+            case "resident":
+                answer = resident("VmRSS")
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def resident(field: str) -> int:
+    """Bytes in memory now (VmRSS) or at most since `memory` forgot the peak (VmHWM)."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # no Linux: the peak of the process's life
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(re.search(rf"{field}:\s+(\d+) kB", status.read_text())[1]) * 1024
+
+
+def memory(operation) -> dict:
+    """Bytes before, and at most during, one call: the first after `prepare` says most."""
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists():
+        forget.write_text("5")  # the peak starts from what is resident now
+    before = resident("VmRSS")
+    operation()
+    return {"before": before, "peak": resident("VmHWM")}
 
 
 def clock(operation, repeats: int) -> float:

@@ -232,12 +232,11 @@ int dtd_pool_redistribute_f64(dtd_pool_shape shape, int winner, const double *x,
 /* ---- images -------------------------------------------------------------------------------------------------- */
 
 /*
- * A blocked image holds its channels in blocks of B = DTD_BLOCK_F32 or DTD_BLOCK_F64 (64 bytes, at every ISA level):
+ * A blocked image holds its channels in blocks of B = DTD_BLOCK_BYTES / sizeof(number):
  * (images, blocks, pixels, B) with blocks = ceil(channels / B); pixels are all spatial axes together. The lanes of the
  * last block beyond the last channel are 0: every function that writes blocked images leaves them so, and takes it for
  * granted in those it reads.
  */
-enum { DTD_BLOCK_F32 = 16, DTD_BLOCK_F64 = 8 };
 
 /* blocked (images, blocks, pixels, B) = plain (images, channels, pixels); unused lanes 0. */
 int dtd_image_block_f32(size_t images, size_t channels, size_t pixels, const float *plain,
@@ -319,6 +318,25 @@ int dtd_window_redistribute_f32(dtd_window window, dtd_pool_kind kind, const dtd
 int dtd_window_redistribute_f64(dtd_window window, dtd_pool_kind kind, const dtd_factor_f64 *factor,
                                 double epsilon, const double *x, const double *relevance,
                                 int accumulate, double *r, double *account);
+
+/*
+ * Local response normalisation over channels, on blocked images: y_c = x_c d_c^-beta with
+ * d_c = k + alpha sum x_c'^2, c - before <= c' <= c + after, as far as there are channels; k > 0, alpha >= 0. (Where
+ * the field divides alpha by the size of the window, the caller does.)
+ */
+typedef struct {
+    size_t samples, targets, channels, pixels, before, after;
+    double alpha, beta, k;
+} dtd_lrn;
+
+/* x, y (n, blocks, pixels, B). */
+int dtd_lrn_forward_f32(const dtd_lrn *lrn, const float *x, float *y);
+int dtd_lrn_forward_f64(const dtd_lrn *lrn, const double *x, double *y);
+
+/* gx_c = g_c d_c^-beta - 2 alpha beta x_c sum_c' g_c' x_c' d_c'^(-beta - 1), c' all channels whose window has c.
+ * x as above, g and gx (n k, blocks, pixels, B). */
+int dtd_lrn_gradient_f32(const dtd_lrn *lrn, const float *x, const float *g, float *gx);
+int dtd_lrn_gradient_f64(const dtd_lrn *lrn, const double *x, const double *g, double *gx);
 
 /* ---- training of detection-pooling networks ---- */
 

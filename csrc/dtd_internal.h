@@ -74,8 +74,12 @@ typedef enum {
     DTD_WINDOW_NORM_GRADIENT
 } dtd_window_spread;
 
+/* Numbers of scratch that the kernel lrn needs. */
+#define DTD_LRN_SCRATCH(lrn, block)                                                                \
+    (3 * ((lrn)->channels + (lrn)->before + (lrn)->after + 2 * (block)))
+
 /* Channels in a block of a blocked image. */
-#define DTD_BLOCK ((size_t)64 / sizeof(REAL))
+#define DTD_BLOCK (DTD_BLOCK_BYTES / sizeof(REAL))
 
 #define REAL float
 #define SUFFIX f32

@@ -1,53 +1,28 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Template (REAL, SUFFIX, ABS, SMALLEST, LARGEST) of elementwise.c. */
+/* Template (REAL, SUFFIX, LARGEST) of elementwise.c. */
 
 typedef struct {
-    size_t targets, outputs;
+    const dtd_kernels *kernels;
+    size_t targets, outputs, chunks;
     int shared_z;
-    const REAL *relevance, *z, *bias;
-    REAL epsilon, limit;
-    REAL *s;
-    double *account;
+    NAME(dtd_quotient_job) job; /* with the pointers of the whole arrays */
+    double *totals;             /* of each chunk of each row: what is added to the account */
 } NAME(quotient_call);
 
-/* One row of relevance; its sums in double precision, in ascending order of j. */
-static void NAME(quotient_task)(void *context, size_t row, int worker) {
+/* One chunk of one row of relevance. */
+static void NAME(quotient_task)(void *context, size_t task, int worker) {
     const NAME(quotient_call) *const call = context;
-    const REAL *const relevance = call->relevance + row * call->outputs;
-    const REAL *const z = call->shared_z ? call->z : call->z + row / call->targets * call->outputs;
-    REAL *const s = call->s + row * call->outputs;
-    double received = 0, bias = 0, stabiliser = 0, lost = 0;
+    const size_t row = task / call->chunks, first = task % call->chunks * QUOTIENT_CHUNK;
+    const size_t place = row * call->outputs + first;
+    NAME(dtd_quotient_job) job = call->job;
     (void)worker;
-    for (size_t j = 0; j < call->outputs; j++) {
-        const REAL arrived = relevance[j];
-        if (arrived == 0) {
-            s[j] = 0;
-            continue;
-        }
-        const REAL b = call->bias ? call->bias[j] : 0;
-        REAL d = z[j] + b, added = 0;
-        if (call->epsilon > 0) {
-            added = d < 0 ? -call->epsilon : call->epsilon;
-            d += added;
-        }
-        const REAL quotient = d == 0 ? 0 : arrived / d;
-        received += (double)arrived;
-        if (ABS(quotient) >= SMALLEST &&
-            ABS(quotient) <= call->limit) { /* neither R_j / 0 nor R_j / infinity */
-            s[j] = quotient;
-            bias += (double)b * (double)quotient;
-            stabiliser += (double)added * (double)quotient;
-        } else {
-            s[j] = 0;
-            lost += (double)arrived;
-        }
-    }
-    double *const account = call->account + row * DTD_ACCOUNT_ENTRIES;
-    account[DTD_ACCOUNT_RECEIVED] += received;
-    account[DTD_ACCOUNT_BIAS] += bias;
-    account[DTD_ACCOUNT_STABILISER] += stabiliser;
-    account[DTD_ACCOUNT_LOST] += lost;
+    job.count = dtd_min(QUOTIENT_CHUNK, call->outputs - first);
+    job.relevance += place;
+    job.z += (call->shared_z ? 0 : row / call->targets * call->outputs) + first;
+    job.bias = job.bias ? job.bias + first : NULL;
+    job.s += place;
+    call->kernels->NAME(quotient)(&job, call->totals + task * DTD_ACCOUNT_ENTRIES);
 }
 
 int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevance, const REAL *z,
@@ -69,36 +44,69 @@ int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevanc
     }
     limit = limit < LARGEST ? limit : LARGEST; /* an infinite quotient is lost whatever the limit */
     NAME(quotient_call)
-    call = {shape.targets, shape.outputs, shared_z, relevance, z, bias, epsilon, limit, s, account};
-    dtd_parallel(rows, NAME(quotient_task), &call,
-                 dtd_threads_for((double)rows * (double)shape.outputs));
+    call = {.kernels = dtd_kernel_table(),
+            .targets = shape.targets,
+            .outputs = shape.outputs,
+            .chunks = dtd_ceil_div(shape.outputs, QUOTIENT_CHUNK),
+            .shared_z = shared_z,
+            .job = {0, relevance, z, bias, epsilon, limit, s},
+            .totals = account};
+    const int threads = dtd_threads_for((double)rows * (double)shape.outputs);
+    if (call.chunks == 1) {
+        dtd_parallel(rows, NAME(quotient_task), &call, threads);
+        return DTD_OK;
+    }
+    const size_t tasks = rows * call.chunks; /* fewer than elements */
+    if (dtd_check_size(tasks, DTD_ACCOUNT_ENTRIES, sizeof(double))) {
+        return DTD_ERROR_SIZE;
+    }
+    call.totals = dtd_alloc(tasks * DTD_ACCOUNT_ENTRIES * sizeof(double));
+    if (call.totals == NULL) {
+        return DTD_ERROR_MEMORY;
+    }
+    for (size_t i = 0; i < tasks * DTD_ACCOUNT_ENTRIES; i++) {
+        call.totals[i] = 0;
+    }
+    dtd_parallel(tasks, NAME(quotient_task), &call, threads);
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t chunk = 0; chunk < call.chunks; chunk++) {
+            const double *const total =
+                call.totals + (row * call.chunks + chunk) * DTD_ACCOUNT_ENTRIES;
+            for (size_t entry = 0; entry < DTD_ACCOUNT_ENTRIES; entry++) {
+                account[row * DTD_ACCOUNT_ENTRIES + entry] += total[entry];
+            }
+        }
+    }
+    dtd_free(call.totals);
     return DTD_OK;
 }
 
 typedef struct {
-    size_t columns;
+    size_t columns, chunks;
     const REAL *x;
-    double *sums;
+    double *sums; /* of each chunk of each row */
 } NAME(sums_call);
 
 /* Eight sums side by side, then their sum: one order, whatever the vector unit. */
-static void NAME(sums_task)(void *context, size_t row, int worker) {
+static void NAME(sums_task)(void *context, size_t task, int worker) {
     enum { LANES = 8 };
     const NAME(sums_call) *const call = context;
-    const REAL *const x = call->x + row * call->columns;
+    const size_t first = task % call->chunks * ROW_CHUNK;
+    const size_t count = dtd_min(ROW_CHUNK, call->columns - first);
+    const REAL *const x = call->x + task / call->chunks * call->columns + first;
     double lanes[LANES] = {0};
     size_t i = 0;
     (void)worker;
-    for (; i + LANES <= call->columns; i += LANES) {
+    for (; i + LANES <= count; i += LANES) {
         for (size_t k = 0; k < LANES; k++) {
             lanes[k] += (double)x[i + k];
         }
     }
-    for (size_t k = 0; i < call->columns; i++, k++) {
+    for (size_t k = 0; i < count; i++, k++) {
         lanes[k] += (double)x[i];
     }
-    call->sums[row] = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
-                      ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    call->sums[task] = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+                       ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
 int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums) {
@@ -108,14 +116,83 @@ int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums)
     if (rows > 0 && (sums == NULL || (columns > 0 && x == NULL))) {
         return DTD_ERROR_ARGUMENT;
     }
-    NAME(sums_call) call = {columns, x, sums};
-    dtd_parallel(rows, NAME(sums_task), &call, dtd_threads_for((double)rows * (double)columns));
+    const int threads = dtd_threads_for((double)rows * (double)columns);
+    NAME(sums_call) call = {columns, dtd_max(1, dtd_ceil_div(columns, ROW_CHUNK)), x, sums};
+    if (call.chunks == 1) {
+        dtd_parallel(rows, NAME(sums_task), &call, threads);
+        return DTD_OK;
+    }
+    const size_t tasks = rows * call.chunks;
+    call.sums = dtd_alloc(tasks * sizeof(double));
+    if (call.sums == NULL) {
+        return DTD_ERROR_MEMORY;
+    }
+    dtd_parallel(tasks, NAME(sums_task), &call, threads);
+    for (size_t row = 0; row < rows; row++) {
+        double sum = 0;
+        for (size_t chunk = 0; chunk < call.chunks; chunk++) {
+            sum += call.sums[row * call.chunks + chunk];
+        }
+        sums[row] = sum;
+    }
+    dtd_free(call.sums);
     return DTD_OK;
+}
+
+/* Bounds of the numbers of a row: one for all where they do not vary. */
+typedef struct {
+    size_t inputs, chunks;
+    const REAL *x, *low, *high;
+    int low_varies, high_varies;
+    size_t *found; /* of each chunk: the first outside, or its count */
+} NAME(outside_call);
+
+/* Position of the first of x[0 .. count - 1] that is outside, begin being the column of x[0]; or count. */
+static size_t NAME(outside)(const NAME(outside_call) *call, const REAL *x, size_t begin,
+                            size_t count) {
+    enum { BLOCK = 256 };
+    for (size_t first = 0; first < count; first += BLOCK) {
+        const REAL *const block = x + first;
+        const REAL *const low = call->low + (call->low_varies ? begin + first : 0);
+        const REAL *const high = call->high + (call->high_varies ? begin + first : 0);
+        const size_t some = dtd_min(BLOCK, count - first);
+        int inside = 0;
+        if (!call->low_varies && !call->high_varies) {
+            const REAL least = low[0], most = high[0];
+            for (size_t i = 0; i < some; i++) {
+                inside += (block[i] >= least) & (block[i] <= most) & (block[i] - block[i] == 0);
+            }
+        } else {
+            for (size_t i = 0; i < some; i++) {
+                const REAL least = low[call->low_varies ? i : 0];
+                const REAL most = high[call->high_varies ? i : 0];
+                inside += (block[i] >= least) & (block[i] <= most) & (block[i] - block[i] == 0);
+            }
+        }
+        if ((size_t)inside == some) {
+            continue;
+        }
+        for (size_t i = 0; i < some; i++) {
+            const REAL least = low[call->low_varies ? i : 0];
+            const REAL most = high[call->high_varies ? i : 0];
+            if (!(block[i] >= least && block[i] <= most && block[i] - block[i] == 0)) {
+                return first + i;
+            }
+        }
+    }
+    return count;
+}
+
+static void NAME(outside_task)(void *context, size_t task, int worker) {
+    const NAME(outside_call) *const call = context;
+    const size_t row = task / call->chunks, begin = task % call->chunks * ROW_CHUNK;
+    (void)worker;
+    call->found[task] = NAME(outside)(call, call->x + row * call->inputs + begin, begin,
+                                      dtd_min(ROW_CHUNK, call->inputs - begin));
 }
 
 int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const REAL *low,
                             size_t low_count, const REAL *high, size_t high_count, size_t *index) {
-    enum { BLOCK = 256 };
     if (dtd_check_size(samples, inputs, sizeof(REAL))) {
         return DTD_ERROR_SIZE;
     }
@@ -130,36 +207,26 @@ int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const 
     if (x == NULL || low == NULL || high == NULL) {
         return DTD_ERROR_ARGUMENT;
     }
-    const int low_varies = low_count != 1, high_varies = high_count != 1;
-    for (size_t row = 0; row < samples; row++) {
-        for (size_t begin = 0; begin < inputs; begin += BLOCK) {
-            const REAL *const block = x + row * inputs + begin;
-            const size_t count = dtd_min(BLOCK, inputs - begin);
-            size_t inside = 0;
-            if (!low_varies && !high_varies) {
-                const REAL least = low[0], most = high[0];
-                for (size_t i = 0; i < count; i++) {
-                    inside += (block[i] >= least) & (block[i] <= most) & (block[i] - block[i] == 0);
-                }
-            } else {
-                for (size_t i = 0; i < count; i++) {
-                    const REAL least = low[low_varies ? begin + i : 0],
-                               most = high[high_varies ? begin + i : 0];
-                    inside += (block[i] >= least) & (block[i] <= most) & (block[i] - block[i] == 0);
-                }
-            }
-            if (inside == count) {
-                continue;
-            }
-            for (size_t i = 0; i < count; i++) {
-                const REAL least = low[low_varies ? begin + i : 0],
-                           most = high[high_varies ? begin + i : 0];
-                if (!(block[i] >= least && block[i] <= most && block[i] - block[i] == 0)) {
-                    *index = row * inputs + begin + i;
-                    return DTD_OK;
-                }
-            }
+    NAME(outside_call)
+    call = {inputs, dtd_ceil_div(inputs, ROW_CHUNK), x, low, high, low_count != 1, high_count != 1,
+            NULL};
+    const size_t tasks = samples * call.chunks;
+    const int threads = tasks > 1 ? dtd_threads_for((double)*index) : 1;
+    /* without scratch memory as with one thread */
+    call.found = threads > 1 ? dtd_alloc(tasks * sizeof(size_t)) : NULL;
+    if (call.found != NULL) {
+        dtd_parallel(tasks, NAME(outside_task), &call, threads);
+    }
+    for (size_t task = 0; task < tasks; task++) {
+        const size_t row = task / call.chunks, begin = task % call.chunks * ROW_CHUNK;
+        const size_t count = dtd_min(ROW_CHUNK, inputs - begin), place = row * inputs + begin;
+        const size_t first =
+            call.found ? call.found[task] : NAME(outside)(&call, x + place, begin, count);
+        if (first < count) {
+            *index = place + first;
+            break;
         }
     }
+    dtd_free(call.found);
     return DTD_OK;
 }

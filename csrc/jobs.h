@@ -85,3 +85,11 @@ typedef struct {
     const REAL *owner;
     REAL *r;
 } NAME(dtd_conv_job);
+
+/* Quotient: dtd_quotient for count numbers; z and bias (or NULL) one for each. */
+typedef struct {
+    size_t count;
+    const REAL *relevance, *z, *bias;
+    REAL epsilon, limit;
+    REAL *s;
+} NAME(dtd_quotient_job);

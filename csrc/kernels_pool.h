@@ -18,12 +18,6 @@
     for (size_t kw_ = 0, at = line + (box).width.begin * DTD_BLOCK; kw_ < (box).width.count;       \
          kw_++, at += (box).width.step * DTD_BLOCK)
 
-DTD_INLINE VEC NAME(pick)(IVEC condition, VEC a, VEC b) {
-    return (VEC)(((IVEC)a & condition) | ((IVEC)b & ~condition));
-}
-
-DTD_INLINE VEC NAME(magnitude)(VEC v) { return NAME(pick)(v < (VEC){0}, -v, v); }
-
 /* The largest of one lane of a box (with absolute: of |x|), and its index: the first. */
 static double NAME(lane_largest)(const dtd_window *window, dtd_box box, int absolute, const REAL *x,
                                  size_t *index) {
@@ -136,15 +130,6 @@ static void NAME(window_pool)(const dtd_window *window, dtd_pool_kind kind, doub
     }
 }
 
-/* sums[lane] += v[lane]. */
-DTD_INLINE void NAME(book)(double *sums, VEC v) {
-    REAL lanes[LANES];
-    NAME(vec_store)(lanes, v);
-    for (size_t c = 0; c < LANES; c++) {
-        sums[c] += (double)lanes[c];
-    }
-}
-
 /* What the windows of a block received, put into the stabiliser and lost, lane by lane. */
 typedef struct {
     double received[DTD_BLOCK], stabiliser[DTD_BLOCK], lost[DTD_BLOCK];
@@ -153,21 +138,15 @@ typedef struct {
 /* R / (z + epsilon sign z) where that is a number fit for use, else 0. */
 DTD_INLINE VEC NAME(window_quotient)(const NAME(dtd_window_job) *job, VEC arrived, VEC z,
                                      NAME(window_sums) *sums, size_t lane) {
-    const VEC zero = {0};
-    VEC added = zero;
-    if (job->epsilon > 0) {
-        const VEC epsilon = NAME(vec_set)(job->epsilon);
-        added = NAME(pick)(z < zero, -epsilon, epsilon);
-    }
-    const VEC d = z + added, s = arrived / NAME(pick)(d == zero, NAME(vec_set)(1), d);
-    const VEC size = NAME(magnitude)(s);
-    const IVEC fit =
-        (d != zero) & (size >= NAME(vec_set)(SMALLEST)) & (size <= NAME(vec_set)(job->limit));
-    const VEC quotient = (VEC)((IVEC)s & fit);
+    VEC added;
+    IVEC fit;
+    const VEC quotient =
+        NAME(quotient_vector)(arrived, z, job->epsilon > 0, NAME(vec_set)(job->epsilon),
+                              NAME(vec_set)(job->limit), &added, &fit);
     NAME(book)(sums->received + lane, arrived);
     NAME(book)(sums->lost + lane, (VEC)((IVEC)arrived & ~fit));
     if (job->epsilon > 0) {
-        NAME(book)(sums->stabiliser + lane, added * quotient);
+        NAME(book_products)(sums->stabiliser + lane, added, quotient);
     }
     return quotient;
 }

@@ -167,6 +167,23 @@ def test_a_domain_goes_through_layers_that_rearrange(rng):
         dtd.DeepTaylor(dtd.Network([dtd.Pad((1,), (0,)), dtd.Dense(rng.random((4, 1)))]), box)
 
 
+def test_a_box_by_colour_channel_meets_a_convolution(dtype, rng):
+    """Directly, and behind a frame: the same heatmap as with the padding of the convolution."""
+    w = rng.standard_normal((4, 3, 3, 3)).astype(dtype)
+    box = dtd.Box(-rng.random((3, 1, 1)), rng.random((3, 1, 1)))
+    x = rng.uniform(box.low, box.high, (2, 3, 5, 6)).astype(dtype)
+    rest = [dtd.ReLU(), dtd.Flatten(), dtd.Dense(rng.random((120, 2)).astype(dtype))]
+    one = dtd.Network([dtd.Conv(w, padding=1), *rest], (3, 5, 6))
+    two = dtd.Network([dtd.Pad((1, 1), (1, 1)), dtd.Conv(w), *rest], (3, 5, 6))
+    explain = dtd.DeepTaylor(one, box)
+    assert explain.rules[0] == dtd.ZB(box.low, box.high)
+    maps = [explain(x, 0, strict=True), dtd.DeepTaylor(two, box)(x, 0)]
+    scale = np.abs(maps[0].relevance).max()
+    np.testing.assert_allclose(maps[1].relevance, maps[0].relevance, atol=1e-4 * scale)
+    assert maps[0].is_consistent().all()
+    assert not maps[1].audit["pad_1"].lost.any()
+
+
 @pytest.mark.parametrize(
     ("one", "two", "wanted"),
     [

@@ -417,3 +417,25 @@ def test_files_of_format_1_are_read(tmp_path, rng):
     assert network.is_chain
     x = rng.standard_normal((2, 3))
     np.testing.assert_allclose(network.forward(x), np.maximum(x @ w, 0))
+
+
+def test_explain_in_one_call_at_a_node(rng):
+    network = network_of(residual(rng, np.float64))
+    x = rng.random((2, 6))
+    one = dtd.explain(network, x, 3, node="n9", domain=dtd.Box(0, 1))
+    other = dtd.DeepTaylor(network, dtd.Box(0, 1))(x, 3, node="n9")
+    assert (one.relevance == other.relevance).all()
+
+
+def test_few_plans_are_kept(rng):
+    """However many nodes are asked for."""
+    network = network_of(residual(rng, np.float64))
+    explain, x = dtd.DeepTaylor(network), rng.random((2, 6))
+    first = explain(x, 1).relevance
+    for number in range(13):
+        for dtype in (np.float32, np.float64):
+            explain(x.astype(dtype), 1, node=f"n{number}")
+            network.forward(x.astype(dtype), node=f"n{number}")
+    assert len(explain._plans) <= 16
+    assert len(network._plans) <= 16
+    assert (explain(x, 1).relevance == first).all()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Coefficients = tuple[float, float, float, float]
+Normalisation = tuple[int, int, float, float, float]  # before, after, alpha, beta, k
 Window = tuple[int, ...]  # 24 numbers: `window_of` in _image.pxi
 
 def set_num_threads(threads: int) -> None: ...
@@ -175,4 +176,12 @@ def window_redistribute_f64(
     accumulate: bool,
     r: F64,
     account: F64,
+) -> None: ...
+def lrn_forward_f32(channels: int, numbers: Normalisation, x: F32, y: F32) -> None: ...
+def lrn_gradient_f32(
+    channels: int, targets: int, numbers: Normalisation, x: F32, g: F32, gx: F32
+) -> None: ...
+def lrn_forward_f64(channels: int, numbers: Normalisation, x: F64, y: F64) -> None: ...
+def lrn_gradient_f64(
+    channels: int, targets: int, numbers: Normalisation, x: F64, g: F64, gx: F64
 ) -> None: ...

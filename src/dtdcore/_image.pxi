@@ -9,6 +9,9 @@ cdef extern from "dtd.h":
         DTD_POOL_AVERAGE
         DTD_POOL_AVERAGE_PADDED
         DTD_POOL_NORM
+    ctypedef struct dtd_lrn:
+        size_t samples, targets, channels, pixels, before, after
+        double alpha, beta, k
     ctypedef struct dtd_window:
         size_t samples, targets, channels
         size_t[3] in_ "in"

@@ -9,6 +9,9 @@ cdef extern from "dtd.h":
     ctypedef struct dtd_factor_f32:
         float positive, negative, lowest
         const float *low
+    int dtd_lrn_forward_f32(const dtd_lrn *, const float *, float *) nogil
+    int dtd_lrn_gradient_f32(
+        const dtd_lrn *, const float *, const float *, float *) nogil
     int dtd_window_pool_f32(
         dtd_window, dtd_pool_kind, double, const float *, float *) nogil
     int dtd_window_pool_gradient_f32(
@@ -139,4 +142,35 @@ def window_redistribute_f32(
         status = dtd_window_redistribute_f32(
             w, <dtd_pool_kind>kind, &f, <float>epsilon, in4_f32(x), in4_f32(relevance), accumulate,
             out4_f32(r), account_of(account))
+    check(status)
+
+
+def lrn_forward_f32(
+    size_t channels, tuple numbers not None, const float[:, :, :, ::1] x not None,
+    float[:, :, :, ::1] y not None,
+):
+    cdef dtd_lrn lrn
+    lrn.before, lrn.after, lrn.alpha, lrn.beta, lrn.k = numbers
+    lrn.samples, lrn.targets, lrn.channels, lrn.pixels = x.shape[0], 1, channels, x.shape[2]
+    blocked_f32("x", x, lrn.samples, channels, lrn.pixels)
+    blocked_f32("y", y, lrn.samples, channels, lrn.pixels)
+    cdef int status
+    with nogil:
+        status = dtd_lrn_forward_f32(&lrn, in4_f32(x), out4_f32(y))
+    check(status)
+
+
+def lrn_gradient_f32(
+    size_t channels, size_t targets, tuple numbers not None, const float[:, :, :, ::1] x not None,
+    const float[:, :, :, ::1] g not None, float[:, :, :, ::1] gx not None,
+):
+    cdef dtd_lrn lrn
+    lrn.before, lrn.after, lrn.alpha, lrn.beta, lrn.k = numbers
+    lrn.samples, lrn.targets, lrn.channels, lrn.pixels = x.shape[0], targets, channels, x.shape[2]
+    blocked_f32("x", x, lrn.samples, channels, lrn.pixels)
+    blocked_f32("g", g, lrn.samples * targets, channels, lrn.pixels)
+    blocked_f32("gx", gx, lrn.samples * targets, channels, lrn.pixels)
+    cdef int status
+    with nogil:
+        status = dtd_lrn_gradient_f32(&lrn, in4_f32(x), in4_f32(g), out4_f32(gx))
     check(status)

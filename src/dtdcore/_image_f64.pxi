@@ -9,6 +9,9 @@ cdef extern from "dtd.h":
     ctypedef struct dtd_factor_f64:
         double positive, negative, lowest
         const double *low
+    int dtd_lrn_forward_f64(const dtd_lrn *, const double *, double *) nogil
+    int dtd_lrn_gradient_f64(
+        const dtd_lrn *, const double *, const double *, double *) nogil
     int dtd_window_pool_f64(
         dtd_window, dtd_pool_kind, double, const double *, double *) nogil
     int dtd_window_pool_gradient_f64(
@@ -139,4 +142,35 @@ def window_redistribute_f64(
         status = dtd_window_redistribute_f64(
             w, <dtd_pool_kind>kind, &f, epsilon, in4_f64(x), in4_f64(relevance), accumulate,
             out4_f64(r), account_of(account))
+    check(status)
+
+
+def lrn_forward_f64(
+    size_t channels, tuple numbers not None, const double[:, :, :, ::1] x not None,
+    double[:, :, :, ::1] y not None,
+):
+    cdef dtd_lrn lrn
+    lrn.before, lrn.after, lrn.alpha, lrn.beta, lrn.k = numbers
+    lrn.samples, lrn.targets, lrn.channels, lrn.pixels = x.shape[0], 1, channels, x.shape[2]
+    blocked_f64("x", x, lrn.samples, channels, lrn.pixels)
+    blocked_f64("y", y, lrn.samples, channels, lrn.pixels)
+    cdef int status
+    with nogil:
+        status = dtd_lrn_forward_f64(&lrn, in4_f64(x), out4_f64(y))
+    check(status)
+
+
+def lrn_gradient_f64(
+    size_t channels, size_t targets, tuple numbers not None, const double[:, :, :, ::1] x not None,
+    const double[:, :, :, ::1] g not None, double[:, :, :, ::1] gx not None,
+):
+    cdef dtd_lrn lrn
+    lrn.before, lrn.after, lrn.alpha, lrn.beta, lrn.k = numbers
+    lrn.samples, lrn.targets, lrn.channels, lrn.pixels = x.shape[0], targets, channels, x.shape[2]
+    blocked_f64("x", x, lrn.samples, channels, lrn.pixels)
+    blocked_f64("g", g, lrn.samples * targets, channels, lrn.pixels)
+    blocked_f64("gx", gx, lrn.samples * targets, channels, lrn.pixels)
+    cdef int status
+    with nogil:
+        status = dtd_lrn_gradient_f64(&lrn, in4_f64(x), in4_f64(g), out4_f64(gx))
     check(status)

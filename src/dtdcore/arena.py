@@ -12,8 +12,6 @@ from __future__ import annotations
 import math
 import threading
 from bisect import insort
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -49,7 +47,9 @@ class Arena:
     enough.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, smallest: int = SMALL) -> None:
+        #: Arrays of fewer bytes come from NumPy, uncounted.
+        self.smallest = smallest
         self._buffer: np.ndarray | None = None
         self._address = 0
         self._free: list[tuple[int, int]] = []  # (begin, end), sorted
@@ -61,6 +61,9 @@ class Arena:
 
     def start(self) -> None:
         """Begin a run: take as much memory as the last ones needed."""
+        if self._most <= self._size():
+            self.peak = self._live
+            return
         with self._lock:
             if self._live == 0 and self._most > self._size():
                 self._buffer = None  # gives the old block back first
@@ -145,22 +148,27 @@ class _Current(threading.local):
 _current = _Current()
 
 
-@contextmanager
-def using(arena: Arena | None) -> Iterator[None]:
+class using:  # noqa: N801 - read as a word: with using(arena)
     """Inside, `empty` of this thread takes memory from the arena; None: from NumPy."""
-    before, _current.arena = _current.arena, arena
-    try:
-        yield
-    finally:
-        _current.arena = before
+
+    __slots__ = ("_arena", "_before")
+
+    def __init__(self, arena: Arena | None) -> None:
+        self._arena = arena
+
+    def __enter__(self) -> None:
+        self._before, _current.arena = _current.arena, self._arena
+
+    def __exit__(self, *_: object) -> None:
+        _current.arena = self._before
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array with nothing written, from the arena that this thread uses, if it uses one."""
     arena = _current.arena
-    if arena is not None:
+    if arena is not None and math.prod(shape) * 8 >= arena.smallest:
         dtype = np.dtype(dtype)
-        if math.prod(shape) * dtype.itemsize >= SMALL:
+        if math.prod(shape) * dtype.itemsize >= arena.smallest:
             return arena.empty(shape, dtype)
     return np.empty(shape, dtype)
 

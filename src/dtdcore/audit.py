@@ -95,6 +95,14 @@ class Audit(Sequence):
             self._names, self._rules, self._accounts[:, :, target], self._passed[:, :, target]
         )
 
+    @staticmethod
+    def join(audits: Sequence[Audit]) -> Audit:
+        """The audit of a batch from those of its pieces, in their order."""
+        first = audits[0]
+        accounts = np.concatenate([audit._accounts for audit in audits], axis=1)
+        passed = np.concatenate([audit._passed for audit in audits], axis=1)
+        return Audit(first._names, first._rules, accounts, passed)
+
     def closes(self, rtol: float = 1e-4) -> bool:
         """Does every account close: |residual| ≤ rtol · (the largest of its parts)?"""
         return all(np.all(np.abs(e.residual) <= rtol * _scale(e)) for e in self)
@@ -138,7 +146,7 @@ class Audit(Sequence):
         lines = [heading]
         for e in self:
             parts = (e.received, e.passed, e.bias, e.stabiliser, e.lost)
-            rule = "proportional" if e.rule is None else str(e.rule)
+            rule = "-" if e.rule is None else str(e.rule)
             lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in parts)))
         return lines
 

@@ -75,9 +75,9 @@ def _rule_of(domain: Domain, shape: tuple[int, ...] | None) -> Rule:
         return ZPlus()
     if not isinstance(domain, Box):
         return WSquare()
-    if not _has_arrays(domain):
-        return ZB(domain.low, domain.high)
-    return ZB(*domain.bounds(_known(shape), np.dtype(np.float64)))
+    if _has_arrays(domain):
+        domain.bounds(_known(shape), np.dtype(np.float64))  # do they fit?
+    return ZB(domain.low, domain.high)
 
 
 def _has_arrays(box: Box) -> bool:

@@ -18,6 +18,7 @@ def explain(
     target: Any = None,
     *,
     relevance: Any = None,
+    node: str | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain a batch by deep Taylor decomposition, in one call.
@@ -27,7 +28,7 @@ def explain(
     network : Network or path
         A path is read by `dtdcore.load`.
     x : array (n, *input shape)
-    target, relevance
+    target, relevance, node
         As in a call of `DeepTaylor`.
     **options
         For `DeepTaylor`: `domain`, `pooling`, `strict`, and so on. To explain many batches make
@@ -44,4 +45,4 @@ def explain(
     """
     if not isinstance(network, Network):
         network = load(network)
-    return DeepTaylor(network, **options)(x, target, relevance=relevance)
+    return DeepTaylor(network, **options)(x, target, relevance=relevance, node=node)

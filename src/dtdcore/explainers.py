@@ -7,16 +7,19 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import as_signal, check_number, own
+from dtdcore.arena import Arena
+from dtdcore.arrays import as_signal, check_count, check_number, own
+from dtdcore.audit import Audit
 from dtdcore.choosing import by_input, choose_rules, domain_rules
 from dtdcore.domains import Domain, Reals
 from dtdcore.explanation import Explanation, default_tolerance
-from dtdcore.network import Network, dtype_of
+from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import TrainingFree
 from dtdcore.rules import Epsilon, Rule
@@ -66,6 +69,9 @@ class Redistribution(Explainer):
         Raise a `ConservationError` when a layer passes on less, or more, than it received.
     tolerance : float, optional
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
+    max_memory : float, optional
+        Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
+        same bits. No bound by default. (`memory` predicts what a batch needs.)
     """
 
     #: Where the inputs must lie; None: anywhere.
@@ -78,6 +84,7 @@ class Redistribution(Explainer):
         pooling: str,
         strict: bool,
         tolerance: float | None,
+        max_memory: float | None,
     ) -> None:
         super().__init__(network)
         if pooling not in ("proportional", "winner"):
@@ -87,6 +94,9 @@ class Redistribution(Explainer):
         self.rules = self._rules(self._merged)
         if tolerance is not None:
             tolerance = check_number(tolerance, "tolerance", 0)
+        if max_memory is not None:
+            max_memory = int(check_number(max_memory, "max_memory", 0, strict=True))
+        self.max_memory = max_memory
         self.strict, self.tolerance = bool(strict), tolerance
         self._method = repr(self)
         self._plans: dict[tuple[np.dtype, str | None], Plan] = {}
@@ -104,6 +114,8 @@ class Redistribution(Explainer):
             network = self._running(node)
             rules = self.rules if network is self._merged else self._rules(network)
             output = None if node is None else network.value(node)
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
             plan = self._plans[dtype, node] = network.plan(rules, dtype, output)
         return plan
 
@@ -154,43 +166,160 @@ class Redistribution(Explainer):
             If relevance overflows, naming the layer.
         """
         x = self.network.check_inputs(x, self.domain)
-        given = None
+        given = targets = None
+        shape = self._output_shape(x, node)
+        n = count_of(x)
         if relevance is not None:
             if target is not None:
                 raise ValueError("give either target or relevance, not both")
-            given, single = self._given(relevance, x, node)
-        dtype = dtype_of(x)
-        trace = self._plan(dtype, node).trace(x)
-        output = trace.output
-        if given is None:
-            targets, single = choose_targets(output, target)
-            explained = self._start(pick(output, targets))
-            start = one_hot(output, targets, explained)
-        else:
-            targets, start = None, given
-            explained = given.sum(axis=tuple(range(2, given.ndim)))
-        result, audit = trace.redistribute(start)
+            given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
+        elif target is None:
+            single = True
+        else:  # checked for the whole batch, whatever the pieces
+            targets, single = choose_targets(np.broadcast_to(np.float32(0), (n, *shape)), target)
+        k = 1 if single else (targets if given is None else given).shape[1]
+        runs = [
+            self._run(
+                piece_of(x, piece),
+                None if targets is None else targets[piece],
+                None if given is None else given[piece],
+                node,
+                measured,
+            )
+            for piece, measured in self._pieces(x, k, node)
+        ]
+        output, targets, explained, result, audit = runs[0] if len(runs) == 1 else joined(runs)
         if self.strict if strict is None else strict:
-            tolerance = default_tolerance(dtype) if self.tolerance is None else self.tolerance
+            tolerance = default_tolerance(dtype_of(x)) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
             explained, audit = explained[:, 0], audit.select(0)
             targets = None if targets is None else targets[:, 0]
         if isinstance(result, dict):
-            result = {name: own(part, start) for name, part in result.items()}
             result = {name: part[:, 0] for name, part in result.items()} if single else result
             x = {name: part.copy() for name, part in x.items()}
         else:
-            result, x = own(result, start), x.copy()
+            x = x.copy()
             result = result[:, 0] if single else result
         return Explanation(self._method, x, output, targets, explained, result, audit)
 
-    def _given(self, relevance: Any, x: Any, node: str | None) -> tuple[np.ndarray, bool]:
+    def _run(
+        self,
+        x: Any,
+        targets: np.ndarray | None,
+        given: np.ndarray | None,
+        node: str | None,
+        measured: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit]:
+        """One piece of a batch: output, targets (n, k), what is explained, heatmaps, audit.
+
+        `measured`: of one sample, whose memory the plan will know.
+        """
+        plan = self._plan(dtype_of(x), node)
+        trace = plan.trace(x, Arena(smallest=1) if measured else None)
+        output = trace.output
+        if given is None:
+            if targets is None:
+                targets, _ = choose_targets(output, None)
+            explained = self._start(pick(output, targets))
+            start = one_hot(output, targets, explained)
+        else:
+            start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
+        result, audit = trace.redistribute(start)
+        if isinstance(result, dict):
+            result = {name: own(part, start) for name, part in result.items()}
+        else:
+            result = own(result, start)
+        if measured:
+            plan.memory[self._memory_key(x, start.shape[1])] = trace.arena.peak
+        return output, targets, explained, result, audit
+
+    @staticmethod
+    def _memory_key(x: Any, k: int) -> Any:
+        parts = x.values() if isinstance(x, dict) else (x,)
+        return tuple(part.shape[1:] for part in parts), k
+
+    def _pieces(self, x: Any, k: int, node: str | None) -> Iterator[tuple[slice, bool]]:
+        """The batch in pieces that need no more than `max_memory`; bits do not depend on it."""
+        n = count_of(x)
+        if self.max_memory is None or n == 0:
+            yield slice(0, n), False
+            return
+        plan, key = self._plan(dtype_of(x), node), self._memory_key(x, k)
+        done = 0
+        if key not in plan.memory:  # what arrays a run needs follows from shapes: see one sample
+            yield slice(0, 1), True
+            done = 1
+        needed = plan.memory[key]
+        if needed > self.max_memory:
+            raise ValueError(
+                f"max_memory={self.max_memory:,} bytes is less than one sample needs: {needed:,}"
+            )
+        size = min(n, self.max_memory // needed)
+        for begin in range(done, n, size):
+            yield slice(begin, min(n, begin + size)), False
+
+    def memory(self, n: int, k: int = 1) -> int:
+        """Bytes that the arrays of one run need at most, for n samples and k targets at once.
+
+        Predicted from a run of one sample (of zeros, or the domain's point next to them), for what
+        a run needs follows from shapes. The packed weights, the heatmaps and the copy of the
+        inputs that an explanation holds, and a few MB that the core works in, come on top.
+
+        Parameters
+        ----------
+        n, k : int
+            Samples and targets.
+
+        Raises
+        ------
+        ValueError
+            If the network's input shape is not known.
+        """
+        n, k = check_count(n, "n"), check_count(k, "k")
+        shapes = self.network.input_shape
+        by_name = shapes if isinstance(shapes, dict) else {"": shapes}
+        if any(shape is None for shape in by_name.values()):
+            raise ValueError(
+                "the memory follows from shapes: give the network its input shape, "
+                "Network(layers, input_shape)"
+            )
+        dtype = self.network.dtype
+        zeros = {name: np.zeros((1, *shape), dtype) for name, shape in by_name.items()}
+        x = zeros if isinstance(shapes, dict) else zeros[""]
+        key = self._memory_key(x, k)
+        plan = self._plan(dtype)
+        if key not in plan.memory:
+            self._run(x, np.zeros((1, k), np.intp), None, None, measured=True)
+        return n * plan.memory[key]
+
+    def _output_shape(self, x: Any, node: str | None) -> tuple[int, ...]:
         network = self._running(node)
         value = network.output if node is None else network.value(node)
-        shape = network.shapes_of(x)[value]
-        n = len(next(iter(x.values())) if isinstance(x, dict) else x)
-        return as_signal(relevance, "relevance", n, shape, dtype_of(x))
+        return network.shapes_of(x)[value]
+
+
+def count_of(x: Any) -> int:
+    """The samples of a batch, or of a dict of batches."""
+    return len(next(iter(x.values())) if isinstance(x, dict) else x)
+
+
+def piece_of(x: Any, piece: slice) -> Any:
+    """Some samples of a batch, or of a dict of batches."""
+    if isinstance(x, dict):
+        return {name: part[piece] for name, part in x.items()}
+    return x[piece]
+
+
+def joined(runs: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The results of a batch from those of its pieces."""
+    outputs, targets, explained, results, audits = zip(*runs, strict=True)
+    if isinstance(results[0], dict):
+        result = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
+    else:
+        result = np.concatenate(results)
+    chosen = None if targets[0] is None else np.concatenate(targets)
+    return np.concatenate(outputs), chosen, np.concatenate(explained), result, Audit.join(audits)
 
 
 class DeepTaylor(Redistribution):
@@ -215,6 +344,9 @@ class DeepTaylor(Redistribution):
         Raise a `ConservationError` when a layer passes on less, or more, than it received.
     tolerance : float, optional
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
+    max_memory : float, optional
+        Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
+        same bits. No bound by default. (`memory` predicts what a batch needs.)
 
     Raises
     ------
@@ -231,6 +363,7 @@ class DeepTaylor(Redistribution):
         *,
         strict: bool = False,
         tolerance: float | None = None,
+        max_memory: float | None = None,
     ) -> None:
         domain = Reals() if domain is None else domain
         by_input(_check_network(network), domain)
@@ -238,9 +371,8 @@ class DeepTaylor(Redistribution):
             raise TypeError(f"relevance_model must be TrainingFree(), got {relevance_model!r}")
         self.domain = domain
         self.relevance_model = relevance_model or TrainingFree()
-        super().__init__(
-            network, lambda merged: domain_rules(merged, domain), pooling, strict, tolerance
-        )
+        choose = partial(domain_rules, domain=domain)
+        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         return np.maximum(f, 0)
@@ -279,6 +411,9 @@ class LRP(Redistribution):
         Raise a `ConservationError` when a layer passes on less, or more, than it received.
     tolerance : float, optional
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
+    max_memory : float, optional
+        Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
+        same bits. No bound by default. (`memory` predicts what a batch needs.)
 
     Raises
     ------
@@ -296,11 +431,12 @@ class LRP(Redistribution):
         *,
         strict: bool = False,
         tolerance: float | None = None,
+        max_memory: float | None = None,
     ) -> None:
         rules = Epsilon() if rules is None else rules
-        super().__init__(
-            network, lambda merged: choose_rules(merged, rules), pooling, strict, tolerance
-        )
+        rules = dict(rules) if isinstance(rules, Mapping) else rules
+        choose = partial(choose_rules, rules=rules)
+        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
 
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))

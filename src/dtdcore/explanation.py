@@ -34,7 +34,7 @@ class Explanation:
     method: str
     #: A copy of x, (n, *input shape): float32 or float64. (float16 becomes float32, whole numbers
     #: the dtype of the network's weights.) A dict by name where the network has several inputs.
-    inputs: np.ndarray | dict[str, np.ndarray]
+    inputs: Any
     #: What the network said, (n, *output shape).
     output: np.ndarray
     #: Which output was explained, (n,) or (n, k); None where the call gave `relevance`.
@@ -42,7 +42,7 @@ class Explanation:
     #: f(x), the number that a conservative heatmap sums to: the starting relevance. (n,) or (n, k).
     explained: np.ndarray
     #: R_p, (n, *input shape) or (n, k, *input shape), in the dtype of `inputs`; a dict likewise.
-    relevance: np.ndarray | dict[str, np.ndarray]
+    relevance: Any
     #: The account of every layer; None for methods that do not redistribute relevance.
     audit: Audit | None
 

@@ -211,7 +211,7 @@ class IntegratedGradients(GradientExplainer):
                     f"baseline must hold each input ({', '.join(network.inputs)}), "
                     f"got {sorted(map(str, baseline))}"
                 )
-            self.baseline = {name: _constant(baseline[name]) for name in network.inputs}
+            self.baseline: Any = {name: _constant(baseline[name]) for name in network.inputs}
         elif len(network.inputs) > 1:
             self.baseline = dict.fromkeys(network.inputs, _constant(baseline))
         else:

@@ -82,13 +82,14 @@ class Merging:
         users = self._users(value)
         if value == self.output or not users:
             return False
-        layers = [
-            self.layers[user].scaled_inputs(*_numbers(affine, self.layers[user], "inputs"))
-            for user in users
-        ]
-        if any(layer is None for layer in layers):
-            return False
-        self.layers.update(zip(users, layers, strict=True))
+        layers = {}
+        for user in users:
+            layer = self.layers[user]
+            scaled = layer.scaled_inputs(*_numbers(affine, layer, "inputs"))
+            if scaled is None:
+                return False
+            layers[user] = scaled
+        self.layers.update(layers)
         self.lost.add(self.names[value])
         self._remove(value, self._sources(value)[0], users)
         return True

@@ -26,6 +26,9 @@ from dtdcore.wiring import check_shape, connect, input_names
 #: Version of the file format of `Network.save`.
 FORMAT = 2
 
+#: Plans, one for each dtype and node asked for, that a network or an explainer keeps.
+PLANS_KEPT = 16
+
 
 #: Shapes of the inputs: of the only one, or a dict by name; None where several fit.
 InputShape = tuple[int, ...] | None | dict[str, tuple[int, ...] | None]
@@ -238,6 +241,8 @@ class Network:
         plan = self._plans.get((dtype, node))
         if plan is None:
             output = None if node is None else self.value(node)
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
             plan = self._plans[dtype, node] = self.plan(None, dtype, output)
         return plan
 
@@ -372,7 +377,8 @@ class Network:
             The file, with the suffix .npz added if it has none.
         """
         names = [*self.inputs, *(node.name for node in self.nodes)]
-        arrays, first = {}, {}
+        arrays: dict[str, np.ndarray] = {}
+        first: dict[int, str] = {}
         for node in self.nodes:
             holder = first.setdefault(id(node.layer), node.name)
             if holder == node.name:

@@ -50,6 +50,8 @@ class Plan:
         self.core = kernels(dtype)
         #: Memory of runs that are over.
         self.arenas: list[Arena] = []
+        #: Bytes of a sample's arrays that lived at once, by what the sizes depend on.
+        self.memory: dict[Any, int] = {}
         nodes, m = network.nodes, len(network.inputs)
         self.inputs = network.inputs
         self.output = network.output if output is None else output
@@ -114,7 +116,7 @@ class Plan:
             self._complain(x)
         return output
 
-    def trace(self, x: Any) -> Trace:
+    def trace(self, x: Any, arena: Arena | None = None) -> Trace:
         """A forward pass that keeps what redistribution and gradient need.
 
         Raises
@@ -126,7 +128,7 @@ class Plan:
         values = self._start(x)
         shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
         saved = [None] * self.values
-        arena = self.arena()
+        arena = arena or self.arena()
         with using(arena):
             for value, step, source, sources, saves, ends in self.work:
                 if source is None:
@@ -250,7 +252,8 @@ class Trace:
     def _arrived(self, arriving: list[Any], n: int, k: int) -> Any:
         """What arrived at the inputs; 0 at those that do not lead to the output."""
         names = self.plan.inputs
-        self.plan.arenas.append(self.arena)
+        if self.arena.smallest > 1:  # no measurement
+            self.plan.arenas.append(self.arena)
         if len(names) == 1:  # every value comes from it
             return independent(to_plain(arriving[0]))
         results = [

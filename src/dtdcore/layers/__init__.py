@@ -19,12 +19,16 @@ from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
 from dtdcore.layers.joining import Add, Concat
+from dtdcore.layers.lrn import LRN
 from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
+from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
 from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
 
 __all__ = [
     "ELU",
+    "LRN",
     "Add",
+    "AvgPool",
     "BatchNorm",
     "ChannelAffine",
     "Clip",
@@ -33,11 +37,14 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "GlobalPool",
     "HardSigmoid",
     "HardSwish",
     "Identity",
     "Layer",
     "LeakyReLU",
+    "LpPool",
+    "MaxPool",
     "Multiply",
     "NeuronPool",
     "PReLU",
@@ -46,6 +53,7 @@ __all__ = [
     "Reshape",
     "Sigmoid",
     "Softmax",
+    "SumPool",
     "Tanh",
     "Transpose",
     "Upsample",

@@ -7,7 +7,8 @@ one alone. Relevance has an axis for targets, (n, k, *shape): k targets share on
 
 A value between steps is a plain C-contiguous array or a `Blocked` image. Steps with `plain` take
 and give plain arrays only; who runs them converts. A step that `joins` takes several values, and
-gives back a tuple with one signal for each.
+gives back a tuple with one signal for each. Several steps may be given the same array: no step
+writes into what it is given.
 """
 
 from __future__ import annotations

@@ -86,6 +86,6 @@ def redistribute(
             s.reshape(n, k, columns),
             account,
         )
-        flows = [q[:, None] * s for q in shares]
+        flows = [np.multiply(q[:, None], s, out=empty(s.shape, dtype)) for q in shares]
         results = list(map(np.add, results, flows)) if results else flows
     return results

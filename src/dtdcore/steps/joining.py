@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.blocked import Blocked, to_blocked, to_plain
 from dtdcore.rules import Rule
 from dtdcore.steps.base import RECEIVED, Step, Value
@@ -130,7 +131,8 @@ def _alike(values: Sequence[Value], lead: int) -> Sequence[Value]:
 
 def _sum(values: Sequence[Value]) -> Value:
     arrays = [_array(value) for value in values]
-    total = arrays[0] + arrays[1] if len(arrays) > 1 else arrays[0].copy()
+    total = empty(arrays[0].shape, arrays[0].dtype)
+    np.add(arrays[0], arrays[1] if len(arrays) > 1 else 0, out=total)
     for array in arrays[2:]:
         total += array
     if type(values[0]) is Blocked:
