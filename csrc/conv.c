@@ -142,27 +142,24 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     if (layout->groups == 1 && layout->to <= 4 && layout->from >= layout->block) {
         layout->narrow = layout->to == 2 ? 3 : layout->to;
     }
-    size_t all_phases = 1;
     for (int axis = 0; axis < 3; axis++) {
         layout->source[axis] = transposed ? shape->out[axis] : shape->in[axis];
         layout->result[axis] = transposed ? shape->in[axis] : shape->out[axis];
         layout->step[axis] = transposed ? shape->stride[axis] : 1;
         layout->phases[axis] = transposed ? 1 : shape->stride[axis];
         layout->kernel_size *= shape->kernel[axis];
-        if (dtd_multiply(layout->classes, layout->step[axis], &layout->classes) ||
-            dtd_multiply(all_phases, layout->phases[axis], &all_phases)) {
+        if (dtd_multiply(layout->classes, layout->step[axis], &layout->classes)) {
             return DTD_ERROR_SIZE;
         }
     }
     const size_t taps = layout->kernel_size;
     size_t bytes, more;
     if (dtd_multiply(layout->classes, sizeof(conv_class), &bytes) ||
-        dtd_multiply(dtd_max(taps, 1), 8 * sizeof(size_t), &more) ||
-        dtd_check_size(all_phases, 1, sizeof(size_t)) || dtd_check_size(bytes, 1, 4) ||
+        dtd_multiply(dtd_max(taps, 1), 8 * sizeof(size_t), &more) || dtd_check_size(bytes, 1, 4) ||
         dtd_check_size(more, 1, 4)) {
         return DTD_ERROR_SIZE;
     }
-    char *memory = dtd_alloc(bytes + more + all_phases * sizeof(size_t));
+    char *memory = dtd_alloc(bytes + more);
     if (memory == NULL) {
         return DTD_ERROR_MEMORY;
     }
@@ -172,8 +169,6 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     layout->at = (ptrdiff_t *)(void *)(layout->natural + taps);
     layout->plane = (size_t *)(void *)(layout->at + 3 * taps); /* then 3 phases of each plane */
     size_t *const phases_of = layout->plane + taps;
-    size_t *const plane_of = (size_t *)(void *)(memory + bytes + more);
-    memset(plane_of, 0, all_phases * sizeof(size_t));
 
     ptrdiff_t least[3] = {0, 0, 0}, most[3] = {0, 0, 0}, farthest[3] = {0, 0, 0};
     size_t tap = 0;
@@ -209,7 +204,6 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                                 end = (ptrdiff_t)pixels_of(layout, axis, phase[axis]);
                 at[axis] = at[axis] < -count ? -count : at[axis] > end ? end : at[axis];
                 reaches = reaches && (!transposed || phase[axis] == 0);
-                plane = plane * layout->phases[axis] + (transposed ? 0 : phase[axis]);
             }
             if (!reaches) {
                 continue;
@@ -222,11 +216,14 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                 most[axis] = end > most[axis] ? end : most[axis];
                 farthest[axis] = at[axis] > farthest[axis] ? at[axis] : farthest[axis];
             }
-            if (plane_of[plane] == 0) {
-                memcpy(phases_of + 3 * layout->planes, phase, sizeof phase);
-                plane_of[plane] = ++layout->planes;
+            while (plane < layout->planes &&
+                   memcmp(phases_of + 3 * plane, phase, sizeof phase) != 0) {
+                plane++;
             }
-            layout->plane[tap++] = plane_of[plane] - 1;
+            if (plane == layout->planes) {
+                memcpy(phases_of + 3 * layout->planes++, phase, sizeof phase);
+            }
+            layout->plane[tap++] = plane;
         }
         class->taps = tap - class->first_tap;
     }
