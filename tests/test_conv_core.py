@@ -11,6 +11,8 @@ import pytest
 import reference as ref
 import reference_conv as conv
 from convolutions import CHANNELS, WIDTHS, Geometry, Packed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kernels import TERMS, THREADS, assert_close, bits, normal, sparse, tolerance
 
 from dtdcore import _core
@@ -197,6 +199,50 @@ def test_unit_inputs_give_the_matrix(transposed, dtype, rng):
         assert (rows == dense.w).all()
         rows = Packed(geometry, transposed, weight).forward(units).reshape(dense.w.shape)
         assert (rows == dense.w).all()  # whole numbers: exact
+
+
+@st.composite
+def geometries(draw):
+    """Any geometry that has a result, small enough for the oracle."""
+    axes, groups = draw(st.integers(1, 3)), draw(st.sampled_from((1, 1, 2, 3, 17)))
+    each = st.integers(1, 3) if groups > 3 else st.sampled_from((1, 2, 3, 4, 5, 8, 11, 16, 17, 24))
+    inputs, outputs = draw(each) * groups, draw(each) * groups
+
+    def numbers(least, most):
+        return tuple(draw(st.integers(least, most)) for _ in range(axes))
+
+    most = (40, 9, 5)[axes - 1]
+    kernel, dilation = numbers(1, 4), numbers(1, 3)
+    padding = tuple(zip(numbers(0, 5), numbers(0, 5), strict=True))
+    sizes = tuple(
+        max(n, d * (k - 1) + 1 - b - a)
+        for n, k, d, (b, a) in zip(numbers(1, most), kernel, dilation, padding, strict=True)
+    )
+    return Geometry(inputs, outputs, sizes, kernel, numbers(1, 4), padding, dilation, groups)
+
+
+@settings(max_examples=300)
+@given(geometries(), st.booleans(), st.sampled_from(("float32", "float64")), st.integers(0, 99))
+def test_any_geometry(geometry, transposed, kind, seed):
+    dtype, rng = np.dtype(kind), np.random.default_rng(seed)
+    weight = normal(rng, dtype, *geometry.weight_shape)
+    w = [part(weight.astype(np.float64)) for part in (ref.positive, ref.negative)]
+    packed = Packed(geometry, transposed, weight)
+    x = values(rng, dtype, 2, geometry.image(transposed))
+    allowed = 2 * tolerance(dtype, geometry.terms(transposed) + 4)
+    z = [geometry.sum(part, w[i], transposed) for i, part in enumerate((x, -2.0 * x))]
+    size = geometry.sum(np.abs(x), w[0], transposed) + geometry.sum(
+        2 * np.abs(x), -w[1], transposed
+    )
+    a, got = packed.forward_z(x, None, False, (1, 1, -2, -2), (None, None))
+    assert_close(got, sum(z), size, allowed)
+    assert_close(a, geometry.sum(x, w[0] + w[1], transposed), size, allowed)
+    other = values(rng, dtype, 2, geometry.image(not transposed))
+    c = [geometry.sum(x[:, None], part, transposed) for part in w]
+    sizes = [geometry.sum(np.abs(x[:, None]), np.abs(part), transposed) for part in w]
+    p, n = (part(other.astype(np.float64))[:, None] for part in (ref.positive, ref.negative))
+    r = packed.redistribute(other, (1, 0, 0, 1), (None, None), x[:, None].copy())
+    assert_close(r, p * c[0] + n * c[1], p * sizes[0] - n * sizes[1], allowed)
 
 
 @DIRECTIONS
