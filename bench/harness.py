@@ -46,7 +46,7 @@ class Worker:
             "DTDCORE_NUM_THREADS",
         )
         self.name = contender
-        self.words = tempfile.TemporaryFile("w+")  # its messages: shown where it fails
+        self.words = tempfile.TemporaryFile("w+")  # noqa: SIM115 - its messages, until `close`
         self.process = subprocess.Popen(
             [python, str(BENCH / "worker.py"), contender, str(threads)],
             stdin=subprocess.PIPE,

@@ -190,6 +190,24 @@ int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance
 int dtd_quotient_f64(dtd_dense_shape shape, int shared_z, const double *relevance, const double *z,
                      const double *bias, double epsilon, double limit, double *s, double *account);
 
+/* sum = x + y, clamped at 0 when relu is not 0. sum may be x or y. */
+int dtd_add_f32(size_t count, const float *x, const float *y, int relu, float *sum);
+int dtd_add_f64(size_t count, const double *x, const double *y, int relu, double *sum);
+
+/*
+ * The relevance of the summands of y = sum_m x_m: r_m = p_m R / z with z = sum_m p_m,
+ *     p_m = p_positive max(0, x_m) + p_negative min(0, x_m),
+ * stabilised by epsilon and booked as in dtd_quotient. At most DTD_SUMMANDS of them. relevance and each r_m
+ * (n k, outputs), each x_m (n, outputs); account (n k, 4) is added to. inputs is ignored.
+ */
+enum { DTD_SUMMANDS = 8 };
+int dtd_share_f32(dtd_dense_shape shape, size_t summands, const float *const *x, float p_positive,
+                  float p_negative, float epsilon, float limit, const float *relevance,
+                  float *const *r, double *account);
+int dtd_share_f64(dtd_dense_shape shape, size_t summands, const double *const *x, double p_positive,
+                  double p_negative, double epsilon, double limit, const double *relevance,
+                  double *const *r, double *account);
+
 /* sums_r = sum_c x_rc in double precision.  x (rows, columns), sums (rows). */
 int dtd_row_sums_f32(size_t rows, size_t columns, const float *x, double *sums);
 int dtd_row_sums_f64(size_t rows, size_t columns, const double *x, double *sums);

@@ -125,6 +125,11 @@ int dtd_threads_for(double work);
 /* Run task(context, 0 .. tasks - 1, worker) on up to threads threads, 0 <= worker < threads; in any order. */
 void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads);
 
+/* ---- accounts ------------------------------------------------------------------------------------------------ */
+
+/* Add the accounts of the chunks of each row, in their order, to that of the row. */
+void dtd_add_accounts(size_t rows, size_t chunks, const double *totals, double *account);
+
 /* ---- sizes and memory ---------------------------------------------------------------------------------------- */
 
 /* *product = a * b; DTD_ERROR_SIZE when it does not fit. */

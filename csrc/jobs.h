@@ -93,3 +93,12 @@ typedef struct {
     REAL epsilon, limit;
     REAL *s;
 } NAME(dtd_quotient_job);
+
+/* Share: dtd_share for count numbers of one row; the pointers are at the first of them. */
+typedef struct {
+    size_t count, summands;
+    const REAL *x[DTD_SUMMANDS];
+    REAL p_positive, p_negative, epsilon, limit;
+    const REAL *relevance;
+    REAL *r[DTD_SUMMANDS];
+} NAME(dtd_share_job);

@@ -45,6 +45,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_narrow.h"
 #include "kernels_image.h"
 #include "kernels_quotient.h"
+#include "kernels_sums.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL
@@ -68,6 +69,7 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #include "kernels_narrow.h"
 #include "kernels_image.h"
 #include "kernels_quotient.h"
+#include "kernels_sums.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL

@@ -63,7 +63,7 @@ from dtdcore.layers import (
     Upsample,
 )
 from dtdcore.network import Network, load
-from dtdcore.relevance_models import TrainingFree
+from dtdcore.relevance_models import MinMax, TrainingFree
 from dtdcore.rules import (
     ZB,
     AlphaBeta,
@@ -129,6 +129,7 @@ __all__ = [
     "LeakyReLU",
     "LpPool",
     "MaxPool",
+    "MinMax",
     "Multiply",
     "NearestRoot",
     "Network",
