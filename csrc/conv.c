@@ -16,6 +16,9 @@ enum {
 /* Longer rows are cut into pieces of so many pixels, a multiple of most tiles. */
 enum { CONV_PIECE = 112 };
 
+/* The transpose of a convolution has one class of pixels for each phase of the strides; no more than so many. */
+enum { CONV_CLASSES = 1 << 22 };
+
 /* One class of result pixels: those that the same taps reach. A convolution has one, its transpose one per stride. */
 typedef struct {
     size_t taps, first_tap;
@@ -148,7 +151,8 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
         layout->step[axis] = transposed ? shape->stride[axis] : 1;
         layout->phases[axis] = transposed ? 1 : shape->stride[axis];
         layout->kernel_size *= shape->kernel[axis];
-        if (dtd_multiply(layout->classes, layout->step[axis], &layout->classes)) {
+        if (dtd_multiply(layout->classes, layout->step[axis], &layout->classes) ||
+            layout->classes > CONV_CLASSES) {
             return DTD_ERROR_SIZE;
         }
     }

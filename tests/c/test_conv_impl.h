@@ -365,6 +365,12 @@ static void NAME(test_arguments)(void) {
         bad = f.shape;
         bad.in[0] = bad.in[1] = bad.in[2] = far;
         NAME(expect)(&f, &bad, DTD_ERROR_SIZE, out);
+        bad = f.shape; /* too many classes of pixels, where the strides make them */
+        bad.stride[1] = bad.stride[2] = 1 << 12;
+        bad.out[1] = bad.out[2] = 1;
+        size_t needed = 0;
+        CHECK(dtd_conv_packed_size(&bad, t, sizeof(REAL), &needed) ==
+              (t ? DTD_ERROR_SIZE : DTD_OK));
         bad = f.shape;
         bad.samples = bad.targets = far;
         NAME(expect)(&f, &bad, DTD_ERROR_SIZE, out);
