@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from dtdcore.adding import added
 from dtdcore.arena import Arena, independent, using
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
-from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
 
@@ -216,7 +217,7 @@ class Trace:
                     _arrive(arriving, sources, signal)
                 else:
                     already = arriving[source]
-                    arriving[source] = signal if already is None else _meet(already, signal)
+                    arriving[source] = signal if already is None else added((already, signal), 2)
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
@@ -327,12 +328,4 @@ def _arrive(arriving: list[Any], sources: tuple[int, ...], signals: Sequence[Val
     """Add what flows back to values; where a value was used twice, both parts meet."""
     for source, signal in zip(sources, signals, strict=True):
         already = arriving[source]
-        arriving[source] = signal if already is None else _meet(already, signal)
-
-
-def _meet(one: Value, other: Value) -> Value:
-    """The sum of two signals, blocked if one of them is."""
-    if type(one) is Blocked or type(other) is Blocked:
-        one, other = to_blocked(one, 2), to_blocked(other, 2)
-        return Blocked(one.array + other.array, one.channels, lead=2)
-    return one + other
+        arriving[source] = signal if already is None else added((already, signal), 2)
