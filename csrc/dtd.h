@@ -118,7 +118,7 @@ enum { DTD_BLOCK_BYTES = 64 };
  * axes the first sizes are 1. With transposed not 0 the functions below compute the transposed sum instead,
  *     a_i(u) = sum_j sum_t w_jit x_j(v) + b_i,  u = v stride + t dilation - before,
  * from an image with outputs channels and out pixels to one with inputs channels and in pixels: the gradient of the
- * convolution, and the forward pass of a transposed convolution.
+ * convolution, and the forward pass of a transposed convolution. There the product of the strides is at most 2^22.
  */
 typedef struct {
     size_t samples,

@@ -58,7 +58,7 @@ typedef enum {
 } dtd_conv_mode;
 
 /* Pixels beyond a row that a convolution may read. */
-enum { DTD_CONV_BEYOND = 14 };
+enum { DTD_CONV_BEYOND = 24 };
 
 /* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
 enum { DTD_DESCENT_ROWS = 4 };

@@ -7,6 +7,7 @@
 
 /* Pixels of a tile, so that pixels x channels x (dual: 2) accumulators and the weights fit the registers. */
 #define NARROW_PIXELS(channels, dual) ((CONV_MOST - 4) / ((channels) * ((dual) ? 2 : 1)))
+_Static_assert(CONV_MOST - 4 <= DTD_CONV_BEYOND + 1, "a tile reads too far beyond its row");
 
 /*
  * One tile: results[(pixel * channels + c) * sums + d], d = 0, and 1 in the dual modes: the sum of f(w) x over blocks,
