@@ -35,7 +35,6 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #define SUFFIX f32
 #define LARGEST FLT_MAX
 #define SMALLEST FLT_MIN
-#define SQRT sqrtf
 #define POWER powf
 #include "kernels_term.h"
 #include "kernels_forward.h"
@@ -52,14 +51,12 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #undef SUFFIX
 #undef LARGEST
 #undef SMALLEST
-#undef SQRT
 #undef POWER
 
 #define REAL double
 #define SUFFIX f64
 #define LARGEST DBL_MAX
 #define SMALLEST DBL_MIN
-#define SQRT sqrt
 #define POWER pow
 #include "kernels_term.h"
 #include "kernels_forward.h"
@@ -76,7 +73,6 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #undef SUFFIX
 #undef LARGEST
 #undef SMALLEST
-#undef SQRT
 #undef POWER
 
 const dtd_kernels DTD_JOIN(dtd_kernels, DTD_LEVEL) = {
