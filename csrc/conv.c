@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drivers of the convolutions: geometry, zeros around the image, tasks. */
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ enum { CONV_CLASSES = 1 << 22 };
 /* One class of result pixels: those that the same taps reach. A convolution has one, its transpose one per stride. */
 typedef struct {
     size_t taps, first_tap;
+    size_t first_row; /* its rows (or pieces of rows) come after so many of the classes before */
     size_t count[3], origin[3]; /* result pixel = origin + step * (0 .. count - 1) */
 } conv_class;
 
@@ -33,7 +35,7 @@ typedef struct {
     size_t from, to, from_blocks, to_blocks, block; /* channels, blocks and channels in a block */
     size_t groups, kernel_size;
     size_t source[3], result[3], step[3], phases[3];
-    size_t classes;
+    size_t classes, rows; /* rows: of all classes */
     conv_class *class;
     size_t *natural; /* for each tap, class by class: its place in the kernel */
     ptrdiff_t *at;   /* and its three coordinates in a plane, relative to the result's */
@@ -188,6 +190,9 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                     ? dtd_ceil_div(pixels - class->origin[axis], layout->step[axis])
                     : 0;
         }
+        class->first_row = layout->rows;
+        layout->rows +=
+            class->count[0] * class->count[1] * dtd_ceil_div(class->count[2], CONV_PIECE);
         class->first_tap = tap;
         for (size_t t = 0; t < taps; t++) {
             size_t k[3] = {t / (shape->kernel[1] * shape->kernel[2]),
@@ -272,12 +277,18 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
 
 #define REAL float
 #define SUFFIX f32
+#define LARGEST FLT_MAX
 #include "conv_impl.h"
+#include "conv_calls.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST
 
 #define REAL double
 #define SUFFIX f64
+#define LARGEST DBL_MAX
 #include "conv_impl.h"
+#include "conv_calls.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST

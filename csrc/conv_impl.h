@@ -78,6 +78,7 @@ typedef struct {
     size_t outputs, rows_of_task, row_tasks; /* how a round is cut */
     int own; /* each task makes the planes of its rows, in memory of its worker */
     ptrdiff_t *offsets;
+    double *totals; /* with job.next: what each row of each block of each image books */
 } NAME(conv_call);
 
 /* Copy one row of source pixels into the row of a plane: pixels phase, phase + stride, ... */
@@ -173,6 +174,7 @@ static void NAME(run_rows)(const NAME(conv_call) *call, const conv_class *class,
     if (job.r) {
         job.r += image * call->result_size;
         job.owner += image / call->targets * call->result_size;
+        job.next_z = job.next ? job.next->z + image / call->targets * call->result_size : NULL;
     }
     const REAL *const w = call->w + packed_block(layout, class->first_tap) * layout->to_blocks;
     end = dtd_min(end, class->count[0] * class->count[1] * pieces);
@@ -207,6 +209,11 @@ static void NAME(run_rows)(const NAME(conv_call) *call, const conv_class *class,
             job.y = y ? y + shift : NULL;
             job.pixels = dtd_min(CONV_PIECE, class->count[2] - v);
             job.place = m * job.out_block + place * block;
+            job.totals = call->totals
+                             ? call->totals + ((image * layout->to_blocks + m) * layout->rows +
+                                               class->first_row + row) *
+                                                  DTD_ACCOUNT_ENTRIES
+                             : NULL;
             run(&job);
         }
     }
@@ -408,6 +415,20 @@ static int NAME(conv_start)(const dtd_conv_shape *given, int transposed, NAME(co
     const double work = (double)call->images * (double)to_pixels * (double)layout->to *
                         (double)layout->from / (double)layout->groups * (double)layout->kernel_size;
     call->threads = dtd_threads_for(work / (double)(transposed ? layout->classes : 1));
+    if (call->job.next) {
+        const size_t rows = layout->to_blocks * layout->rows; /* fewer than numbers of an image */
+        size_t entries;
+        if (dtd_multiply(rows, DTD_ACCOUNT_ENTRIES, &entries) ||
+            dtd_multiply(entries, call->images, &entries) ||
+            dtd_check_size(entries, 1, sizeof(double))) {
+            return DTD_ERROR_SIZE;
+        }
+        call->totals = dtd_alloc(entries * sizeof(double));
+        if (call->totals == NULL) {
+            return DTD_ERROR_MEMORY;
+        }
+        memset(call->totals, 0, entries * sizeof(double));
+    }
     return NAME(conv_memory)(call, layout, call->threads, &call->memory);
 }
 
@@ -429,6 +450,7 @@ static void NAME(conv_go)(NAME(conv_call) *call) {
 }
 
 static void NAME(conv_end)(NAME(conv_call) *call) {
+    dtd_free(call->totals);
     dtd_free(call->memory);
     free_layout(&call->kept);
 }
@@ -440,142 +462,4 @@ static int NAME(conv_run)(const dtd_conv_shape *shape, int transposed, NAME(conv
     }
     NAME(conv_end)(call);
     return status;
-}
-
-/* Numbers of the images of one side of a convolution, all of images images. */
-static size_t NAME(image_numbers)(const dtd_conv_shape *shape, int results, size_t images) {
-    const size_t block = DTD_BLOCK_BYTES / sizeof(REAL);
-    const size_t *const pixels = results ? shape->out : shape->in;
-    return dtd_ceil_div(results ? shape->outputs : shape->inputs, block) * block * pixels[0] *
-           pixels[1] * pixels[2] * images;
-}
-
-/* Checks what all sums share. Arrays of size 0 may be NULL; *nothing: there is no result. */
-static int NAME(check_call)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                            const REAL *w, const REAL *result, int *nothing) {
-    const int status = check_conv(shape, sizeof(REAL));
-    if (status) {
-        return status;
-    }
-    const size_t images = shape->samples * shape->targets;
-    *nothing = NAME(image_numbers)(shape, !transposed, images) == 0;
-    const int missing = result == NULL ||
-                        (x == NULL && NAME(image_numbers)(shape, transposed, images) > 0) ||
-                        (w == NULL && shape->inputs > 0 && shape->outputs > 0);
-    return missing && !*nothing ? DTD_ERROR_ARGUMENT : DTD_OK;
-}
-
-int NAME(dtd_conv_forward)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                           const REAL *w, const REAL *b, int relu, REAL *a) {
-    int nothing;
-    const int status = NAME(check_call)(shape, transposed, x, w, a, &nothing);
-    if (status || nothing) {
-        return status;
-    }
-    NAME(conv_call) call = {
-        .x = x, .w = w, .job = {.mode = DTD_CONV_PLAIN, .b = b, .relu = relu, .a = a}};
-    return NAME(conv_run)(shape, transposed, &call);
-}
-
-int NAME(dtd_conv_square)(const dtd_conv_shape *shape, int transposed, const REAL *x, const REAL *w,
-                          REAL *a) {
-    int nothing;
-    const int status = NAME(check_call)(shape, transposed, x, w, a, &nothing);
-    if (status || nothing) {
-        return status;
-    }
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.mode = DTD_CONV_SQUARE, .a = a}};
-    return NAME(conv_run)(shape, transposed, &call);
-}
-
-/* What is known of p and n; each choice that follows gives the same bits. */
-typedef struct {
-    int p_is_x, n_is_0, p_is_n;
-} NAME(conv_facts);
-
-static int NAME(no_negative)(size_t count, const REAL *x) {
-    enum { PART = 256 };
-    for (size_t i = 0; i < count; i += PART) {
-        int below = 0;
-        for (size_t k = i; k < dtd_min(count, i + PART); k++) {
-            below |= x[k] < 0;
-        }
-        if (below) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static NAME(conv_facts)
-    NAME(look)(const NAME(dtd_term) *term, int nonnegative, size_t count, const REAL *x) {
-    const int maybe_x = term->low == NULL && term->p_positive == 1,
-              maybe_0 = term->high == NULL && term->n_positive == 0;
-    const int asks = (maybe_x && term->p_negative != 1) || (maybe_0 && term->n_negative != 0);
-    const int none = asks && (nonnegative || NAME(no_negative)(count, x));
-    return (NAME(conv_facts)){.p_is_x = maybe_x && (term->p_negative == 1 || none),
-                              .n_is_0 = maybe_0 && (term->n_negative == 0 || none),
-                              .p_is_n = term->low == NULL && term->high == NULL &&
-                                        term->p_positive == term->n_positive &&
-                                        term->p_negative == term->n_negative};
-}
-
-int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                             const REAL *w, const REAL *b, int relu, const NAME(dtd_term) *term,
-                             int nonnegative, REAL *a, REAL *z) {
-    int nothing;
-    int status = NAME(check_call)(shape, transposed, x, w, z, &nothing);
-    if (status || nothing || term == NULL) {
-        return status || nothing ? status : DTD_ERROR_ARGUMENT;
-    }
-    const size_t count = NAME(image_numbers)(shape, transposed, shape->samples * shape->targets);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.b = b, .relu = relu, .a = a, .z = z}};
-    if (facts.p_is_n && facts.p_is_x) {
-        call.job.mode = DTD_CONV_PLAIN;
-        return NAME(conv_run)(shape, transposed, &call);
-    }
-    if (facts.p_is_x && facts.n_is_0) {
-        call.job.mode = a ? DTD_CONV_SHARED : DTD_CONV_POSITIVE;
-        return NAME(conv_run)(shape, transposed, &call);
-    }
-    NAME(conv_call) plain = call;
-    plain.job.mode = DTD_CONV_PLAIN;
-    plain.job.z = NULL;
-    call.job = (NAME(dtd_conv_job)){.mode = facts.n_is_0   ? DTD_CONV_POSITIVE
-                                            : facts.p_is_n ? DTD_CONV_PLAIN
-                                                           : DTD_CONV_SIGNED,
-                                    .z = z};
-    call.spread = term;
-    call.spread_n = call.job.mode == DTD_CONV_SIGNED;
-    /* nothing is written unless both passes have their memory */
-    status = NAME(conv_start)(shape, transposed, &call);
-    status = status || a == NULL ? status : NAME(conv_start)(shape, transposed, &plain);
-    if (status == DTD_OK) {
-        NAME(conv_go)(&call);
-    }
-    if (status == DTD_OK && a) {
-        NAME(conv_go)(&plain);
-    }
-    NAME(conv_end)(&call);
-    NAME(conv_end)(&plain);
-    return status;
-}
-
-int NAME(dtd_conv_redistribute)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                                const REAL *w, const NAME(dtd_term) *term, int nonnegative,
-                                const REAL *s, int accumulate, REAL *r) {
-    int nothing;
-    const int status = NAME(check_call)(shape, transposed, s, w, r, &nothing);
-    if (status || nothing || term == NULL || x == NULL) {
-        return status || nothing ? status : DTD_ERROR_ARGUMENT;
-    }
-    const size_t count = NAME(image_numbers)(shape, !transposed, shape->samples);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
-    NAME(conv_call) call = {
-        .x = s, .w = w, .job = {.term = term, .owner = x, .r = r, .accumulate = accumulate}};
-    call.job.mode = facts.p_is_n   ? DTD_CONV_PLAIN
-                    : facts.n_is_0 ? DTD_CONV_POSITIVE
-                                   : DTD_CONV_SPLIT;
-    return NAME(conv_run)(shape, transposed, &call);
 }

@@ -159,14 +159,33 @@ int dtd_conv_forward_z_f64(const dtd_conv_shape *shape, int transposed, const do
                            const double *w, const double *b, int relu, const dtd_term_f64 *term,
                            int nonnegative, double *a, double *z);
 
+/*
+ * What becomes of r where the layer below redistributes it next: its quotient s = r / (z + bias), as dtd_quotient makes
+ * and books it, in place of r. z: samples images; bias: one image, or NULL; account (samples * targets, 4), added to.
+ */
+typedef struct {
+    const float *z, *bias;
+    float epsilon, limit;
+    double *account;
+} dtd_conv_next_f32;
+
+typedef struct {
+    const double *z, *bias;
+    double epsilon, limit;
+    double *account;
+} dtd_conv_next_f64;
+
 /* r (+)= p times the sum of w+ s, + n times the sum of w- s. transposed tells the direction of this sum: 1 for a
- * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. */
+ * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. next: NULL, or what r
+ * becomes at once, without accumulate. */
 int dtd_conv_redistribute_f32(const dtd_conv_shape *shape, int transposed, const float *x,
                               const float *w, const dtd_term_f32 *term, int nonnegative,
-                              const float *s, int accumulate, float *r);
+                              const float *s, int accumulate, const dtd_conv_next_f32 *next,
+                              float *r);
 int dtd_conv_redistribute_f64(const dtd_conv_shape *shape, int transposed, const double *x,
                               const double *w, const dtd_term_f64 *term, int nonnegative,
-                              const double *s, int accumulate, double *r);
+                              const double *s, int accumulate, const dtd_conv_next_f64 *next,
+                              double *r);
 
 /* ---- elementwise --------------------------------------------------------------------------------------------- */
 

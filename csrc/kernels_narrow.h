@@ -112,6 +112,7 @@ static void NAME(narrow_row)(const NAME(dtd_conv_job) *job) {
     const NAME(narrow_function) tile = functions[job->mode][channels == 1   ? 0
                                                             : channels == 3 ? 1
                                                                             : 2];
+    NAME(conv_books) books = {{0}, {0}, {0}, {0}};
     for (size_t done = 0; done < job->pixels;) {
         const size_t rest = job->pixels - done;
         const int one = job->exact && rest < most;
@@ -133,8 +134,11 @@ static void NAME(narrow_row)(const NAME(dtd_conv_job) *job) {
             }
             NAME(conv_finish)(job, job->place + done * job->pixel + part * LANES,
                               job->b ? job->b + part * LANES : NULL, present, first,
-                              dual ? second : NULL);
+                              dual ? second : NULL, &books);
         }
         done += present;
+    }
+    if (job->next) {
+        NAME(close_books)(&books, job->totals);
     }
 }

@@ -246,6 +246,11 @@ def conv_redistribute_f32(
     s: F32,
     accumulate: bool,
     r: F32,
+    next_z: F32 | None = None,
+    next_bias: F32 | None = None,
+    next_epsilon: float = 0,
+    next_limit: float = 0,
+    next_account: F64 | None = None,
 ) -> None: ...
 def add_f32(x: F32, y: F32, relu: bool, sum: F32) -> None: ...
 def share_f32(
@@ -301,6 +306,11 @@ def conv_redistribute_f64(
     s: F64,
     accumulate: bool,
     r: F64,
+    next_z: F64 | None = None,
+    next_bias: F64 | None = None,
+    next_epsilon: float = 0,
+    next_limit: float = 0,
+    next_account: F64 | None = None,
 ) -> None: ...
 def add_f64(x: F64, y: F64, relu: bool, sum: F64) -> None: ...
 def share_f64(

@@ -94,6 +94,9 @@ class Plan:
         #: For places in the audit whose layer passes all it gives to one that counts what arrives:
         #: that layer's place. One sum serves both.
         self.counted = self._counted()
+        #: For values: the step that gives it and its place in the audit, where the step that takes
+        #: it makes that one's quotient at once.
+        self.ahead = self._ahead()
 
     def _counted(self) -> dict[int, int]:
         uses: dict[int, int] = {}
@@ -110,6 +113,15 @@ class Plan:
             for _, _, source, _, place in self.back
             if place is not None and source in counting
         }
+
+    def _ahead(self) -> dict[int, tuple[int, Step, int]]:
+        given = {value: (value, step, place) for value, step, _, _, place in self.back}
+        above = {
+            value: given[source]
+            for value, step, source, _, place in self.back
+            if place in self.counted and step.looks_ahead and given[source][1].looks_ahead
+        }
+        return above
 
     def _start(self, x: Any) -> list[Any]:
         values = [x] if len(self.inputs) == 1 else [x[name] for name in self.inputs]
@@ -230,7 +242,12 @@ class Trace:
                 if place is None:
                     signal = step.redistribute(kept, signal, None)
                 else:
-                    signal = step.redistribute(kept, signal, accounts[place])
+                    if value in plan.ahead:
+                        below, lower, booked = plan.ahead[value]
+                        ahead = lower.ahead(saved[below], accounts[booked])
+                        signal = step.redistribute(kept, signal, accounts[place], ahead)
+                    else:
+                        signal = step.redistribute(kept, signal, accounts[place])
                     if place not in plan.counted:
                         parts = (signal,) if source is not None else signal
                         _add_up(plan.core, parts, passed[place])

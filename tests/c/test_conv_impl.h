@@ -185,7 +185,7 @@ static void NAME(check_redistribute)(const NAME(fixture) *f) {
         double *const wanted = new_doubles(count, 0), *const size = new_doubles(count, 0);
         REAL *const r = NAME(new_room)(count);
         CHECK(NAME(dtd_conv_redistribute)(&f->shape, f->transposed, f->owner, f->packed, &term, 0,
-                                          f->s, 0, r) == DTD_OK);
+                                          f->s, 0, NULL, r) == DTD_OK);
         for (size_t k = 0; k < count; k++) {
             const size_t at = k / f->a_image / f->shape.targets * f->a_image + k % f->a_image;
             wanted[k] = p[at] * c[0][k] + n[at] * c[1][k];
@@ -193,7 +193,7 @@ static void NAME(check_redistribute)(const NAME(fixture) *f) {
         }
         CHECK(NAME(close)(count, r, wanted, size, 2 * NAME(roundings)(f)));
         CHECK(NAME(dtd_conv_redistribute)(&f->shape, f->transposed, f->owner, f->packed, &term, 0,
-                                          f->s, 1, r) == DTD_OK);
+                                          f->s, 1, NULL, r) == DTD_OK);
         for (size_t k = 0; k < count; k++) {
             wanted[k] *= 2;
             size[k] *= 2;
@@ -244,7 +244,7 @@ static int NAME(run)(const NAME(fixture) *f, size_t function, REAL *out) {
                                         out, out + count);
     default:
         return NAME(dtd_conv_redistribute)(shape, f->transposed, f->owner, f->packed, &plus, 0,
-                                           f->s, 0, out);
+                                           f->s, 0, NULL, out);
     }
 }
 enum { NAME(FUNCTIONS) = 5 };
@@ -322,8 +322,8 @@ static void NAME(expect)(const NAME(fixture) *f, const dtd_conv_shape *shape, in
     CHECK(NAME(dtd_conv_square)(shape, t, f->x, f->packed, out) == status);
     CHECK(NAME(dtd_conv_forward_z)(shape, t, f->x, f->packed, f->b, 0, &term, 0, out, out) ==
           status);
-    CHECK(NAME(dtd_conv_redistribute)(shape, t, f->owner, f->packed, &term, 0, f->s, 0, out) ==
-          status);
+    CHECK(NAME(dtd_conv_redistribute)(shape, t, f->owner, f->packed, &term, 0, f->s, 0, NULL,
+                                      out) == status);
 }
 
 static void NAME(test_arguments)(void) {
@@ -393,15 +393,16 @@ static void NAME(test_arguments)(void) {
               wrong);
         CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, f.packed, NULL, 0, &term, 0, out, NULL) ==
               wrong);
-        CHECK(NAME(dtd_conv_redistribute)(shape, t, NULL, f.packed, &term, 0, f.s, 0, out) ==
+        CHECK(NAME(dtd_conv_redistribute)(shape, t, NULL, f.packed, &term, 0, f.s, 0, NULL, out) ==
               wrong);
-        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, NULL, &term, 0, f.s, 0, out) == wrong);
-        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, NULL, 0, f.s, 0, out) ==
+        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, NULL, &term, 0, f.s, 0, NULL, out) ==
               wrong);
-        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, &term, 0, NULL, 0, out) ==
-              wrong);
-        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, &term, 0, f.s, 0, NULL) ==
-              wrong);
+        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, NULL, 0, f.s, 0, NULL,
+                                          out) == wrong);
+        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, &term, 0, NULL, 0, NULL,
+                                          out) == wrong);
+        CHECK(NAME(dtd_conv_redistribute)(shape, t, f.owner, f.packed, &term, 0, f.s, 0, NULL,
+                                          NULL) == wrong);
         CHECK(NAME(same)(count, out, before));
 
         dtd_conv_shape none = f.shape;
@@ -410,7 +411,8 @@ static void NAME(test_arguments)(void) {
         CHECK(NAME(dtd_conv_square)(&none, t, NULL, NULL, NULL) == DTD_OK);
         CHECK(NAME(dtd_conv_forward_z)(&none, t, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL) ==
               DTD_OK);
-        CHECK(NAME(dtd_conv_redistribute)(&none, t, NULL, NULL, NULL, 0, NULL, 0, NULL) == DTD_OK);
+        CHECK(NAME(dtd_conv_redistribute)(&none, t, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL) ==
+              DTD_OK);
         none.inputs = 0;
         CHECK(NAME(dtd_conv_pack)(&none, t, NULL, NULL) == DTD_OK);
         free(out);

@@ -16,7 +16,7 @@ from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
 from dtdcore.rules import Flat, Rule, Term, WSquare
-from dtdcore.steps.linear import Fixed, Operator, ReadyTerm
+from dtdcore.steps.linear import Ahead, Fixed, Operator, ReadyTerm
 
 Sizes = tuple[int, ...]
 
@@ -68,6 +68,7 @@ class ConvOperator(Operator):
     """
 
     plain = False
+    looks_ahead = True
 
     def __init__(
         self,
@@ -209,9 +210,19 @@ class ConvOperator(Operator):
         return to_blocked(plain.astype(self.weight.dtype)).array.reshape(-1)
 
     def spread(
-        self, x: Blocked, term: ReadyTerm, s: np.ndarray, accumulate: bool, result: np.ndarray
+        self,
+        x: Blocked,
+        term: ReadyTerm,
+        s: np.ndarray,
+        accumulate: bool,
+        result: np.ndarray,
+        ahead: Ahead | None = None,
     ) -> None:
         back = not self.transposed
+        following: tuple[Any, ...] = ()
+        if ahead is not None:
+            z, account = ahead.z.reshape(-1), ahead.account
+            following = (z, ahead.bias, ahead.epsilon, ahead.limit, account)
         shape = self.shape(x.spatial)
         self.core.conv_redistribute(
             shape,
@@ -226,6 +237,7 @@ class ConvOperator(Operator):
             s.reshape(-1),
             accumulate,
             result.reshape(-1),
+            *following,
         )
 
     def gradient(self, signal: np.ndarray, geometry: Hashable) -> np.ndarray:
