@@ -8,6 +8,7 @@ static void NAME(block)(size_t lanes, size_t pixels, size_t stride, const REAL *
     if (lanes == DTD_BLOCK) {
         for (size_t p = 0; p < pixels; p++) {
             REAL pixel[DTD_BLOCK];
+            DTD_UNROLL
             for (size_t c = 0; c < DTD_BLOCK; c++) {
                 pixel[c] = plain[c * stride + p];
             }
@@ -33,6 +34,13 @@ static void NAME(unblock)(size_t lanes, size_t pixels, size_t stride, const REAL
         for (size_t c = 0; c < lanes; c++) {
             REAL *const row = plain + c * stride + first;
             const REAL *const lane = blocked + first * DTD_BLOCK + c;
+            if (some == TILE) {
+                DTD_UNROLL
+                for (size_t p = 0; p < TILE; p++) {
+                    row[p] = lane[p * DTD_BLOCK];
+                }
+                continue;
+            }
             for (size_t p = 0; p < some; p++) {
                 row[p] = lane[p * DTD_BLOCK];
             }
