@@ -79,6 +79,7 @@ def test_arrays_of_an_arena_never_overlap_and_free_when_they_die():
                 for other, view in live.items():
                     assert view[0] == view[-1] == other % 251
         del live, array, view
+    arena.start()
     assert arena._live == 0
     assert arena._free == [(0, arena._size())]
 
@@ -202,3 +203,47 @@ def test_the_prediction_is_the_measured_peak(n, pieces):
     assert 15e6 < one < 21e6
     most = 21e6 * pieces if n != pieces else one * pieces
     assert 0.75 * min(most, one * pieces) <= peak <= 1.15 * most + 16e6
+
+
+# ---------------------------------------------------------------------------- garbage
+
+
+def test_arrays_that_the_garbage_collector_frees_stop_no_run():
+    # The collector may come at any allocation, so in the middle of the arena's own work too.
+    script = """
+        import gc
+        import numpy as np
+        from dtdcore.arena import SMALL, Arena, empty, using
+
+        class Ring:
+            def __init__(self, array):
+                self.array, self.ring = array, self
+
+        arena = Arena()
+        gc.set_threshold(1)
+        for _ in range(3):
+            arena.start()
+            with using(arena):
+                for number in range(2000):
+                    ring = Ring(empty((SMALL + 64 * (number % 7),), np.uint8))
+                    kept = [empty((SMALL,), np.uint8) for _ in range(number % 3)]
+        print("done")
+    """
+    call = [sys.executable, "-c", textwrap.dedent(script)]
+    run = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "done", run.stderr
+
+
+def test_arrays_that_die_while_the_arena_works_are_free_afterwards():
+    arena = Arena()
+    held = run_of(arena, [2 * SMALL] * 3)
+    del held
+    held = run_of(arena, [2 * SMALL] * 3)
+    assert arena.peak == 6 * SMALL
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    thread.join()
+    again = run_of(arena, [6 * SMALL])
+    assert arena.peak == again[0].nbytes
+    begin = arena._address
+    assert begin <= again[0].ctypes.data < begin + 6 * SMALL
