@@ -9,6 +9,8 @@ for each number alone: sums of values, and scales and shifts.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dtdcore.arena import empty
@@ -63,7 +65,7 @@ def redistribute(
     """
     core, dtype = kernels(relevance.dtype), relevance.dtype
     n, k = relevance.shape[:2]
-    columns = relevance[0, 0].size if n and k else 0
+    columns = math.prod(relevance.shape[2:])
     z = [sum(shares[1:], start=shares[0]) for shares, _ in terms]
     parts = [relevance]
     if len(terms) > 1:
