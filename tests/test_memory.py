@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +248,37 @@ def test_arrays_that_die_while_the_arena_works_are_free_afterwards():
     assert arena.peak == again[0].nbytes
     begin = arena._address
     assert begin <= again[0].ctypes.data < begin + 6 * SMALL
+
+
+@pytest.mark.parametrize("rule", [dtd.AlphaBeta(2, 1), dtd.AlphaBeta(2, 1, conserve=True),
+                                  dtd.GeneralizedGamma(0.5)], ids=str)  # fmt: skip
+def test_rules_with_two_terms_are_predicted_too(rule):
+    rng = np.random.default_rng(5)
+    side, k, n = 96, 2, 4
+    weights = [rng.standard_normal((16, c, 3, 3)).astype(np.float32) / 9 for c in (3, 16, 16)]
+    biases = rng.standard_normal((3, 16)).astype(np.float32)
+    network = dtd.Network(
+        [
+            ("a", dtd.Conv(weights[0], biases[0], padding=1)),
+            ("ra", dtd.ReLU()),
+            ("b", dtd.Conv(weights[1], biases[1], padding=1)),
+            ("sum", dtd.Add(), ["ra", "b"]),
+            ("rsum", dtd.ReLU()),
+            ("pool", dtd.AvgPool(2)),
+            ("c", dtd.ConvTranspose(weights[2], biases[2], stride=2)),
+        ],
+        input_shape=(3, side, side),
+    )
+    explain = dtd.LRP(network, rule)
+    x = rng.random((n, 3, side, side)).astype(np.float32)
+    target = np.zeros((n, k), int)
+    predicted = explain.memory(n, k)
+    tracemalloc.start()
+    try:
+        explanation = explain(x, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    results = explanation.relevance.nbytes + explanation.inputs.nbytes + explanation.output.nbytes
+    # Masks, small temporaries and fragments of the first run come on top.
+    assert peak - results <= 1.25 * predicted
