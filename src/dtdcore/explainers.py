@@ -71,7 +71,8 @@ class Redistribution(Explainer):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
     """
 
     #: Makes what runs a network: see `RelevanceModel.planner`.
@@ -356,7 +357,8 @@ class DeepTaylor(Redistribution):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
 
     Raises
     ------
@@ -429,7 +431,8 @@ class LRP(Redistribution):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
 
     Raises
     ------
