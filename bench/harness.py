@@ -25,6 +25,10 @@ BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"
 
 
+#: Seconds before each turn: threads of the last contender's pool may spin for a while.
+SETTLE = 0.1
+
+
 class Worker:
     """A contender in its own process; `ask` sends one request and waits for the answer.
 
@@ -112,6 +116,7 @@ def time_operations(
             for label, worker in workers.items():
                 if op in operations[label]:
                     key = (label, op)
+                    time.sleep(SETTLE)
                     request = {"do": "time", "op": op, "repeats": repeats[key]}
                     seconds[key].append(worker.ask(request))
     result: dict[str, dict[str, dict[str, float]]] = {}
