@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import reference as ref
@@ -405,3 +408,68 @@ def test_input_of_another_dtype_than_the_weights(rng):
     steps = ref.network_redistribute(oracle, x, start, ref.deep_taylor_shares(oracle, (0, 1)))
     assert_explains(explanation, steps, np.float64)
     assert dtd.DeepTaylor(net32)(np.ones((1, 12), int)).relevance.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [dtd.Z(), dtd.ZPlus(), dtd.ZB(-1, 1), dtd.WSquare(), dtd.Flat(), dtd.AlphaBeta(2, 1),
+     dtd.GeneralizedGamma(0.5), dtd.Epsilon(0.1)],
+    ids=lambda rule: type(rule).__name__,
+)  # fmt: skip
+def test_no_targets_of_any_layer(rule, rng):
+    network = dtd.Network(
+        [
+            ("scale", dtd.ChannelAffine(rng.standard_normal(2), rng.standard_normal(2))),
+            ("relu", dtd.ReLU()),
+            ("conv", dtd.Conv(rng.standard_normal((2, 2, 3, 3)), padding=1)),
+            ("sum", dtd.Add(), ["relu", "conv"]),
+            ("pool", dtd.AvgPool(2)),
+            ("flat", dtd.Flatten()),
+            ("dense", dtd.Dense(rng.standard_normal((8, 3)))),
+        ],
+        input_shape=(2, 4, 4),
+    )
+    x = rng.uniform(-1, 1, (5, 2, 4, 4))
+    explanation = dtd.LRP(network, rule)(x, np.zeros((5, 0), int))
+    assert explanation.relevance.shape == (5, 0, 2, 4, 4)
+    assert explanation.explained.shape == (5, 0)
+
+
+def test_no_result_is_a_view_of_the_inputs(rng):
+    identity = dtd.Network([dtd.Identity()], input_shape=(3,))
+    both = dtd.Network(
+        [("sum", dtd.Add(), ["left", "right"])], input_shape={"left": (3,), "right": (3,)}
+    )
+    x = rng.random((2, 3))
+    for network, inputs, node in ((identity, x, None), (identity, x, "input"),
+                                  (both, {"left": x, "right": x}, "left")):  # fmt: skip
+        for explain in (dtd.LRP(network), dtd.GradientTimesInput(network)):
+            explanation = explain(inputs, 0, node=node)
+            results = [explanation.output, explanation.explained]
+            for part in (explanation.relevance, explanation.inputs):
+                results.extend(part.values() if isinstance(part, dict) else [part])
+            assert not any(np.may_share_memory(result, x) for result in results)
+        assert not np.may_share_memory(network.forward(inputs, node=node), x)
+
+
+@pytest.mark.parametrize("copy", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_networks_and_explainers_that_ran_can_be_copied(copy, rng):
+    network = dtd.Network(
+        [
+            dtd.Conv(rng.standard_normal((4, 2, 3, 3)), rng.standard_normal(4)),
+            dtd.BatchNorm(np.zeros(4), np.ones(4)),
+            dtd.ReLU(),
+            dtd.MaxPool(2),
+            dtd.Flatten(),
+            dtd.Dense(rng.standard_normal((16, 3))),
+        ],
+        input_shape=(2, 6, 6),
+    )
+    x = rng.random((2, 2, 6, 6))
+    explainers = [dtd.DeepTaylor(network, dtd.Box(0, 1)), dtd.LRP(network, "epsilon-plus"),
+                  dtd.Sensitivity(network)]  # fmt: skip
+    for explain in explainers:
+        before = explain(x, 1, node=None)
+        assert copy(explain)(x, 1).relevance.tobytes() == before.relevance.tobytes()
+    assert copy(network).forward(x).tobytes() == network.forward(x).tobytes()
+    assert copy(network).summary() == network.summary()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_arrays_of_an_arena_never_overlap_and_free_when_they_die():
                 for other, view in live.items():
                     assert view[0] == view[-1] == other % 251
         del live, array, view
+    arena.start()
     assert arena._live == 0
     assert arena._free == [(0, arena._size())]
 
@@ -202,3 +204,81 @@ def test_the_prediction_is_the_measured_peak(n, pieces):
     assert 15e6 < one < 21e6
     most = 21e6 * pieces if n != pieces else one * pieces
     assert 0.75 * min(most, one * pieces) <= peak <= 1.15 * most + 16e6
+
+
+# ---------------------------------------------------------------------------- garbage
+
+
+def test_arrays_that_the_garbage_collector_frees_stop_no_run():
+    # The collector may come at any allocation, so in the middle of the arena's own work too.
+    script = """
+        import gc
+        import numpy as np
+        from dtdcore.arena import SMALL, Arena, empty, using
+
+        class Ring:
+            def __init__(self, array):
+                self.array, self.ring = array, self
+
+        arena = Arena()
+        gc.set_threshold(1)
+        for _ in range(3):
+            arena.start()
+            with using(arena):
+                for number in range(2000):
+                    ring = Ring(empty((SMALL + 64 * (number % 7),), np.uint8))
+                    kept = [empty((SMALL,), np.uint8) for _ in range(number % 3)]
+        print("done")
+    """
+    call = [sys.executable, "-c", textwrap.dedent(script)]
+    run = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "done", run.stderr
+
+
+def test_arrays_that_die_while_the_arena_works_are_free_afterwards():
+    arena = Arena()
+    held = run_of(arena, [2 * SMALL] * 3)
+    del held
+    held = run_of(arena, [2 * SMALL] * 3)
+    assert arena.peak == 6 * SMALL
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    thread.join()
+    again = run_of(arena, [6 * SMALL])
+    assert arena.peak == again[0].nbytes
+    begin = arena._address
+    assert begin <= again[0].ctypes.data < begin + 6 * SMALL
+
+
+@pytest.mark.parametrize("rule", [dtd.AlphaBeta(2, 1), dtd.AlphaBeta(2, 1, conserve=True),
+                                  dtd.GeneralizedGamma(0.5)], ids=str)  # fmt: skip
+def test_rules_with_two_terms_are_predicted_too(rule):
+    rng = np.random.default_rng(5)
+    side, k, n = 96, 2, 4
+    weights = [rng.standard_normal((16, c, 3, 3)).astype(np.float32) / 9 for c in (3, 16, 16)]
+    biases = rng.standard_normal((3, 16)).astype(np.float32)
+    network = dtd.Network(
+        [
+            ("a", dtd.Conv(weights[0], biases[0], padding=1)),
+            ("ra", dtd.ReLU()),
+            ("b", dtd.Conv(weights[1], biases[1], padding=1)),
+            ("sum", dtd.Add(), ["ra", "b"]),
+            ("rsum", dtd.ReLU()),
+            ("pool", dtd.AvgPool(2)),
+            ("c", dtd.ConvTranspose(weights[2], biases[2], stride=2)),
+        ],
+        input_shape=(3, side, side),
+    )
+    explain = dtd.LRP(network, rule)
+    x = rng.random((n, 3, side, side)).astype(np.float32)
+    target = np.zeros((n, k), int)
+    predicted = explain.memory(n, k)
+    tracemalloc.start()
+    try:
+        explanation = explain(x, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    results = explanation.relevance.nbytes + explanation.inputs.nbytes + explanation.output.nbytes
+    # Masks, small temporaries and fragments of the first run come on top.
+    assert peak - results <= 1.25 * predicted

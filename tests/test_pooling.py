@@ -407,3 +407,22 @@ def test_saved_and_loaded(tmp_path, rng, layer):
     x = rng.standard_normal((2, 3, 7, 8))
     assert repr(loaded.layers[0]) == repr(layer)
     assert np.array_equal(loaded.forward(x), net.forward(x))
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (dtd.MaxPool(2), "MaxPool(size=2)"),
+        (
+            dtd.MaxPool((3, 2), 2, ((0, 1), 1)),
+            "MaxPool(size=(3, 2), stride=2, padding=((0, 1), 1))",
+        ),
+        (dtd.AvgPool(3, 2, ceil=True), "AvgPool(size=3, stride=2, ceil=True)"),
+        (dtd.AvgPool(2, count_padding=False), "AvgPool(size=2, count_padding=False)"),
+        (dtd.SumPool(2, dilation=2), "SumPool(size=2, dilation=2)"),
+        (dtd.LpPool(2, 3), "LpPool(p=2.0, size=3)"),
+    ],
+)
+def test_the_text_of_a_pool_says_what_is_unusual(layer, text):
+    assert repr(layer) == text
+    assert repr(eval(f"dtd.{text}")) == text

@@ -127,3 +127,42 @@ def test_errors(rng):
         model.report(net, x, target=np.zeros((6, 2), int))
     assert model.report(net, x, target=1).samples == 6
     assert model == dtd.TrainingFree()
+
+
+@pytest.mark.parametrize("average", [dtd.AvgPool(2), dtd.SumPool(2), dtd.GlobalPool()], ids=repr)
+def test_the_report_sees_the_network_that_is_explained(average, rng):
+    weight, bias = rng.standard_normal((6, 2, 3, 3)), rng.standard_normal(6)
+    mean, variance = rng.standard_normal(6), rng.random(6) + 0.5
+    above = average.output_shape((6, 4, 4))
+    top = dtd.Dense(rng.standard_normal((int(np.prod(above)), 3)))
+    network = dtd.Network(
+        [
+            ("conv", dtd.Conv(weight)),
+            ("norm", dtd.BatchNorm(mean, variance, bias=bias, epsilon=0)),
+            ("relu", dtd.ReLU()),
+            ("pool", average),
+            ("flat", dtd.Flatten()),
+            ("top", top),
+        ],
+        input_shape=(2, 6, 6),
+    )
+    x = rng.random((30, 2, 6, 6))
+    report = dtd.TrainingFree().report(network, x)
+    assert [layer.name for layer in report.layers] == ["top", "conv"]
+    conv = report["conv"]
+    assert conv.neurons == top.inputs  # pools x_k, not what they pool
+    merged_bias = bias - mean / np.sqrt(variance)
+    assert conv.positive_biases == np.mean(merged_bias > 0)
+    by_hand = dtd.Conv(weight / np.sqrt(variance)[:, None, None, None], merged_bias)
+    same = dtd.Network([("conv", by_hand), *((n.name, n.layer) for n in network.nodes[2:])])
+    other = dtd.TrainingFree().report(same, x)["conv"]
+    assert conv.spread == pytest.approx(other.spread)
+    assert conv.bias_share == pytest.approx(other.bias_share)
+    pools = network.forward(x, node="flat")
+    f = network.forward(x)
+    best = f.argmax(axis=1)
+    R_k = top.redistribute(pools, np.eye(3)[best] * np.maximum(f, 0), dtd.ZPlus())
+    c = (pools * R_k).sum(0) / np.maximum((pools**2).sum(0), 1e-300)
+    variance_of = np.square(R_k - R_k.mean(0)).sum()
+    expected = 1 - np.square(R_k - c * pools).sum() / variance_of
+    assert conv.explained_variance == pytest.approx(expected)

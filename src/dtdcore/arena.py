@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import insort
+from collections import deque
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class _Region:
         }
 
     def __del__(self) -> None:
-        self._arena._give_back(self._buffer, self._place)
+        self._arena._dead.append((self._buffer, self._place))
 
 
 class Arena:
@@ -53,7 +54,10 @@ class Arena:
         self._buffer: np.ndarray | None = None
         self._address = 0
         self._free: list[tuple[int, int]] = []  # (begin, end), sorted
-        self._lock = threading.Lock()  # arrays may die in another thread
+        #: Places of arrays that died, by their blocks (None: outside). The run takes them in when
+        #: it needs memory: an array may die in any thread, and the garbage collector may come in
+        #: the middle of any statement here.
+        self._dead: deque[tuple[np.ndarray | None, tuple[int, int]]] = deque()
         self._live = self._outside = 0
         #: Bytes of the arrays that lived at once, at most, since `start`.
         self.peak = 0
@@ -61,17 +65,14 @@ class Arena:
 
     def start(self) -> None:
         """Begin a run: take as much memory as the last ones needed."""
-        if self._most <= self._size():
-            self.peak = self._live
-            return
-        with self._lock:
-            if self._live == 0 and self._most > self._size():
-                self._buffer = None  # gives the old block back first
-                buffer = np.empty(self._most + _ALIGNMENT, np.uint8)
-                self._address = -(-buffer.ctypes.data // _ALIGNMENT) * _ALIGNMENT
-                self._buffer = buffer
-                self._free = [(0, self._most)]
-            self.peak = self._live
+        self._bury()
+        if self._live == 0 and self._most > self._size():
+            self._buffer = None  # gives the old block back first
+            buffer = np.empty(self._most + _ALIGNMENT, np.uint8)
+            self._address = -(-buffer.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+            self._buffer = buffer
+            self._free = [(0, self._most)]
+        self.peak = self._live
 
     def _size(self) -> int:
         return 0 if self._buffer is None else self._buffer.size - _ALIGNMENT
@@ -79,15 +80,14 @@ class Arena:
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array with nothing written, as `numpy.empty` gives it."""
         size = -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
-        with self._lock:
-            self._live += size
-            self.peak = max(self.peak, self._live)
-            place = self._take(size)
-            if place is None:
-                # Fragments may make a run need more than its arrays do.
-                self._outside += size
-                self._most = max(self._most, self.peak, self._size() + self._outside)
+        self._bury()
+        self._live += size
+        self.peak = max(self.peak, self._live)
+        place = self._take(size)
         if place is None:
+            # Fragments may make a run need more than its arrays do.
+            self._outside += size
+            self._most = max(self._most, self.peak, self._size() + self._outside)
             array = np.empty(size, np.uint8)
             return np.asarray(_Outside(self, array, shape, dtype))
         return np.asarray(_Region(self, place, shape, dtype))
@@ -102,23 +102,24 @@ class Arena:
                 return begin, begin + size
         return None
 
-    def _give_back(self, buffer: np.ndarray, place: tuple[int, int]) -> None:
-        with self._lock:
+    def _bury(self) -> None:
+        """Take in what died since."""
+        while self._dead:
+            buffer, place = self._dead.popleft()
             self._live -= place[1] - place[0]
-            if buffer is not self._buffer:
-                return
-            free = self._free
-            insort(free, place)
-            number = free.index(place)
-            if number + 1 < len(free) and free[number + 1][0] == place[1]:
-                free[number] = place[0], free.pop(number + 1)[1]
-            if number and free[number - 1][1] == free[number][0]:
-                free[number - 1] = free[number - 1][0], free.pop(number)[1]
+            if buffer is None:
+                self._outside -= place[1]
+            elif buffer is self._buffer:
+                self._give_back(place)
 
-    def _lost(self, size: int) -> None:
-        with self._lock:
-            self._live -= size
-            self._outside -= size
+    def _give_back(self, place: tuple[int, int]) -> None:
+        free = self._free
+        insort(free, place)
+        number = free.index(place)
+        if number + 1 < len(free) and free[number + 1][0] == place[1]:
+            free[number] = place[0], free.pop(number + 1)[1]
+        if number and free[number - 1][1] == free[number][0]:
+            free[number - 1] = free[number - 1][0], free.pop(number)[1]
 
 
 class _Outside:
@@ -138,7 +139,7 @@ class _Outside:
         }
 
     def __del__(self) -> None:
-        self._arena._lost(self._array.size)
+        self._arena._dead.append((None, (0, self._array.size)))
 
 
 class _Current(threading.local):

@@ -71,7 +71,8 @@ class Redistribution(Explainer):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
     """
 
     #: Makes what runs a network: see `RelevanceModel.planner`.
@@ -103,6 +104,10 @@ class Redistribution(Explainer):
         self._method = repr(self)
         self._plans: dict[tuple[np.dtype, str | None], Plan] = {}
         self._plan(network.dtype)  # packs now, and finds rules that do not fit before any call
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which pack the weights anew."""
+        return self.__dict__ | {"_plans": {}}
 
     def _rules(self, network: Network) -> tuple[Rule | str | None, ...]:
         return tuple(
@@ -180,15 +185,16 @@ class Redistribution(Explainer):
         else:  # checked for the whole batch, whatever the pieces
             targets, single = choose_targets(np.broadcast_to(np.float32(0), (n, *shape)), target)
         k = 1 if single else (targets if given is None else given).shape[1]
+        plan = self._plan(dtype_of(x), node)
         runs = [
             self._run(
                 piece_of(x, piece),
                 None if targets is None else targets[piece],
                 None if given is None else given[piece],
-                node,
+                plan,
                 measured,
             )
-            for piece, measured in self._pieces(x, k, node)
+            for piece, measured in self._pieces(x, k, plan)
         ]
         output, targets, explained, result, audit = runs[0] if len(runs) == 1 else joined(runs)
         if self.strict if strict is None else strict:
@@ -210,16 +216,17 @@ class Redistribution(Explainer):
         x: Any,
         targets: np.ndarray | None,
         given: np.ndarray | None,
-        node: str | None,
+        plan: Any,
         measured: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit]:
         """One piece of a batch: output, targets (n, k), what is explained, heatmaps, audit.
 
         `measured`: of one sample, whose memory the plan will know.
         """
-        plan = self._plan(dtype_of(x), node)
         trace = plan.trace(x, Arena(smallest=1) if measured else None)
         output = trace.output
+        for array in x.values() if isinstance(x, dict) else (x,):
+            output = own(output, array)
         if given is None:
             if targets is None:
                 targets, _ = choose_targets(output, None)
@@ -241,13 +248,13 @@ class Redistribution(Explainer):
         parts = x.values() if isinstance(x, dict) else (x,)
         return tuple(part.shape[1:] for part in parts), k
 
-    def _pieces(self, x: Any, k: int, node: str | None) -> Iterator[tuple[slice, bool]]:
+    def _pieces(self, x: Any, k: int, plan: Any) -> Iterator[tuple[slice, bool]]:
         """The batch in pieces that need no more than `max_memory`; bits do not depend on it."""
         n = count_of(x)
         if self.max_memory is None or n == 0:
             yield slice(0, n), False
             return
-        plan, key = self._plan(dtype_of(x), node), self._memory_key(x, k)
+        key = self._memory_key(x, k)
         done = 0
         if key not in plan.memory:  # what arrays a run needs follows from shapes: see one sample
             yield slice(0, 1), True
@@ -292,7 +299,7 @@ class Redistribution(Explainer):
         key = self._memory_key(x, k)
         plan = self._plan(dtype)
         if key not in plan.memory:
-            self._run(x, np.zeros((1, k), np.intp), None, None, measured=True)
+            self._run(x, np.zeros((1, k), np.intp), None, plan, measured=True)
         return n * plan.memory[key]
 
     def _output_shape(self, x: Any, node: str | None) -> tuple[int, ...]:
@@ -350,7 +357,8 @@ class DeepTaylor(Redistribution):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
 
     Raises
     ------
@@ -423,7 +431,8 @@ class LRP(Redistribution):
         Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
     max_memory : float, optional
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.)
+        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
+        took is kept for the next one, and threads that call at once take as much each.
 
     Raises
     ------

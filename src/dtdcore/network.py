@@ -90,6 +90,10 @@ class Network:
         if None not in self._input_shapes:
             self._shapes_of(self._input_shapes)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which make their plans anew."""
+        return self.__dict__ | {"_shapes": {}, "_plans": {}, "_merged": {}}
+
     def _find_output(self, output: str | None) -> int:
         if output is not None:
             return self.value(output)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number
 from dtdcore.domains import check_box, flat_bound
 
@@ -371,7 +372,7 @@ class GeneralizedGamma(Rule):
 
     def shares(self, relevance: np.ndarray, a: np.ndarray, z: list[np.ndarray]) -> list[np.ndarray]:
         """R_j where a_j > 0 to the first term, R_j where a_j < 0 to the second."""
-        return [relevance * (a > 0)[:, None], relevance * (a < 0)[:, None]]
+        return [_scaled(relevance, (a > 0)[:, None]), _scaled(relevance, (a < 0)[:, None])]
 
     def _choose_direction(
         self, x: np.ndarray, layer: Layer, directions: list[np.ndarray]
@@ -426,13 +427,14 @@ class AlphaBeta(Rule):
         """α R_j to the positive contributions, -β R_j to the negative ones."""
         dtype = relevance.dtype.type
         if len(z) == 1:
-            return [dtype(self.alpha) * relevance]
+            return [relevance]  # β = 0, α = 1
+        if not self.conserve:
+            return [_scaled(relevance, dtype(c)) for c in (self.alpha, -self.beta)]
         alpha, beta = np.full(a.shape, self.alpha, dtype), np.full(a.shape, self.beta, dtype)
-        if self.conserve:
-            no_positive, no_negative = z[0] == 0, z[1] == 0
-            alpha[no_negative], beta[no_negative] = 1, 0
-            alpha[no_positive & ~no_negative], beta[no_positive & ~no_negative] = 0, -1
-        return [alpha[:, None] * relevance, -beta[:, None] * relevance]
+        no_positive, no_negative = z[0] == 0, z[1] == 0
+        alpha[no_negative], beta[no_negative] = 1, 0
+        alpha[no_positive & ~no_negative], beta[no_positive & ~no_negative] = 0, -1
+        return [_scaled(relevance, alpha[:, None]), _scaled(relevance, -beta[:, None])]
 
     def _choose_direction(
         self, x: np.ndarray, layer: Layer, directions: list[np.ndarray]
@@ -493,3 +495,8 @@ class SearchDirection(ArrayFields, Rule):
         self.directed_weight(layer.weight)
         v = self.v[:, None] if self.v.ndim == 1 else self.v
         return np.broadcast_to(v, (len(x), *layer.weight.shape))
+
+
+def _scaled(relevance: np.ndarray, factor: np.ndarray | np.generic) -> np.ndarray:
+    """A part of R_j, in memory of the run."""
+    return np.multiply(relevance, factor, out=empty(relevance.shape, relevance.dtype))

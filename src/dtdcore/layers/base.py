@@ -47,6 +47,10 @@ class Layer:
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which make their steps anew."""
+        return self.__dict__ | {"_steps": {}}
+
     @property
     def input_shape(self) -> Shape | None:
         """Shape of one input, without the batch axis; None where several fit."""

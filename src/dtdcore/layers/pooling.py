@@ -148,6 +148,14 @@ class _Windows(_Pool):
         """`size`, `stride`, `padding`, `dilation` and `ceil`."""
         return {name: _listed(value) for name, value in self._given.items()} | {"ceil": self.ceil}
 
+    def __repr__(self) -> str:
+        """The call that makes it, without what is as it is by default."""
+        usual = {"stride": self._given["size"], "padding": 0, "dilation": 1, "ceil": False}
+        usual["count_padding"] = True
+        given = {name: _frozen(value) for name, value in self.options().items()}
+        parts = [f"{n}={v!r}" for n, v in given.items() if n not in usual or v != usual[n]]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
 
 class _LinearWindows(_Windows):
     takes_rule = True

@@ -84,6 +84,7 @@ def report(network: Network, x: Any, domain: Domain | None, target: Any) -> Mode
     """See `TrainingFree.report`."""
     check_chain(network, "TrainingFree().report")
     x = network.check_inputs(x, domain)
+    network = network.merged()  # as it is explained
     if len(x) == 0:
         raise ValueError("x must hold at least one sample")
     values = [x]
@@ -97,8 +98,8 @@ def report(network: Network, x: Any, domain: Domain | None, target: Any) -> Mode
     x_k, R_k, found = np.maximum(values[-1], 0), R, []
     for number in range(len(network.nodes) - 1, -1, -1):
         node, below = network.nodes[number], values[number]
-        if not node.layer.takes_rule:
-            R = node.layer.redistribute(below, R)
+        if not (node.layer.takes_rule and node.layer.parameters):
+            R = node.layer.redistribute(below, R, ZPlus() if node.layer.takes_rule else None)
             continue
         passed = node.layer.redistribute(below, R, ZPlus())
         found.append(_layer(node.name, node.layer, below, R, passed, x_k, R_k))

@@ -48,6 +48,9 @@ class TrainingFree(RelevanceModel):
         the z⁺-rule gives the inputs the relevance of that, too. The report says how many biases
         are positive, and which share of the relevance they would absorb if they took part in z_j.
 
+        The report is of the network that `DeepTaylor` runs, with batch normalisation merged into
+        its neighbours; pools belong to the layer below them.
+
         Parameters
         ----------
         network : Network

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.blocked import Blocked
 
 # Columns of an account, (n, k, 4) float64: what came in, and what was not passed on.
@@ -57,3 +58,13 @@ class Step:
     def gradient(self, saved: Any, gradient: Any) -> Any:
         """Gradient with respect to the inputs from that of the outputs (n, k, *shape)."""
         raise NotImplementedError  # every step answers this
+
+
+def book_unshared(relevance: np.ndarray, shares: list[np.ndarray], account: np.ndarray) -> None:
+    """Book as lost what of R_j (n, k, ...) a rule with several terms gives to none of them."""
+    rest = np.subtract(relevance, shares[0], out=empty(relevance.shape, relevance.dtype))
+    for share in shares[1:]:
+        rest -= share
+    missing = np.sum(rest, axis=tuple(range(2, rest.ndim)), dtype=np.float64)
+    account[:, :, RECEIVED] += missing
+    account[:, :, LOST] += missing

@@ -9,12 +9,14 @@ for each number alone: sums of values, and scales and shifts.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Rule, Term
-from dtdcore.steps.base import LOST, RECEIVED
+from dtdcore.steps.base import book_unshared
 
 #: The shares of one term: q_i of each input (n, *shape), and that of the bias (*shape) or None.
 Shares = tuple[list[np.ndarray], np.ndarray | None]
@@ -31,16 +33,28 @@ def weighted(x: np.ndarray, positive: float, negative: float) -> np.ndarray:
     """positive · x⁺ + negative · x⁻."""
     dtype = x.dtype.type
     if positive == negative:
-        return x if positive == 1 else dtype(positive) * x
-    above = np.maximum(x, 0) if positive else None
-    below = np.minimum(x, 0) if negative else None
+        return x if positive == 1 else np.multiply(x, dtype(positive), out=_room(x))
+    above = np.maximum(x, 0, out=_room(x)) if positive else None
+    below = np.minimum(x, 0, out=_room(x)) if negative else None
     if above is not None and positive != 1:
         above *= dtype(positive)
     if below is not None and negative != 1:
         below *= dtype(negative)
     if above is None:
         return below
-    return above if below is None else above + below
+    return above if below is None else np.add(above, below, out=above)
+
+
+def _room(x: np.ndarray) -> np.ndarray:
+    return empty(x.shape, x.dtype)
+
+
+def _sum(arrays: list[np.ndarray]) -> np.ndarray:
+    first, *others = arrays
+    total = first if not others else np.add(first, others[0], out=_room(first))
+    for other in others[1:]:
+        total += other
+    return total
 
 
 def p_of(term: Term, x: np.ndarray, nonnegative: bool = False) -> np.ndarray:
@@ -63,16 +77,14 @@ def redistribute(
     """
     core, dtype = kernels(relevance.dtype), relevance.dtype
     n, k = relevance.shape[:2]
-    columns = relevance[0, 0].size if n and k else 0
-    z = [sum(shares[1:], start=shares[0]) for shares, _ in terms]
+    columns = math.prod(relevance.shape[2:])
+    z = [_sum(shares) for shares, _ in terms]
     parts = [relevance]
     if len(terms) > 1:
         whole = [zt if bias is None else zt + bias for zt, (_, bias) in zip(z, terms, strict=True)]
         parts = rule.shares(relevance, a, whole)
-        axes = tuple(range(2, relevance.ndim))
-        rest = np.sum(relevance - sum(parts), axis=axes, dtype=np.float64)
-        account[:, :, RECEIVED] += rest
-        account[:, :, LOST] += rest
+        del whole
+        book_unshared(relevance, parts, account)
     limit = float(np.finfo(dtype).max) / 4
     results: list[np.ndarray] = []
     for part, zt, (shares, bias) in zip(parts, z, terms, strict=True):
@@ -87,5 +99,8 @@ def redistribute(
             account,
         )
         flows = [np.multiply(q[:, None], s, out=empty(s.shape, dtype)) for q in shares]
-        results = list(map(np.add, results, flows)) if results else flows
+        if not results:
+            results = flows
+        else:
+            results = [np.add(*pair, out=pair[0]) for pair in zip(results, flows, strict=True)]
     return results

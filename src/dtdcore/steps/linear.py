@@ -17,7 +17,7 @@ import numpy as np
 from dtdcore.arena import empty, using
 from dtdcore.blocked import Blocked
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
-from dtdcore.steps.base import LOST, RECEIVED, Step
+from dtdcore.steps.base import Step, book_unshared
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,8 @@ class TermsStep(LinearStep):
         a, first = operator.forward_z(x, terms[0], False, True)
         z = [first, *(operator.forward_z(x, term, False, False)[1] for term in terms[1:])]
         # the shares of two terms may depend on a, before the ReLU
-        return operator.value(np.maximum(a, 0) if self.relu else a, self.relu), (x, a, z)
+        y = np.maximum(a, 0, out=empty(a.shape, a.dtype)) if self.relu else a
+        return operator.value(y, self.relu), (x, a, z)
 
     @property
     def looks_ahead(self) -> bool:
@@ -272,15 +273,12 @@ class TermsStep(LinearStep):
         shares = [relevance]
         if len(terms) > 1:
             whole = [
-                zt if term.bias is None else zt + term.bias.reshape(zt.shape[1:])
+                zt if term.bias is None else _plus(zt, term.bias)
                 for zt, term in zip(z, terms, strict=True)
             ]
             shares = rule.shares(relevance, a, whole)
-            rest = relevance - sum(shares)
-            axes = tuple(range(2, rest.ndim))
-            missing = np.sum(rest, axis=axes, dtype=np.float64)
-            account[:, :, RECEIVED] += missing
-            account[:, :, LOST] += missing
+            del whole
+            book_unshared(relevance, shares, account)
         else:
             shares = rule.shares(relevance, a, z)
         result = operator.inputs(n, k, geometry)
@@ -354,6 +352,11 @@ class FixedStep(LinearStep):
         limit = operator.limit(fixed.largest)
         operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
         return operator.leave(fixed.spread(s))
+
+
+def _plus(z: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """z_j with the bias's share, which is the same for every sample."""
+    return np.add(z, bias.reshape(z.shape[1:]), out=empty(z.shape, z.dtype))
 
 
 def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:

@@ -13,7 +13,7 @@ import numpy as np
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked
 from dtdcore.rules import Rule, Term
-from dtdcore.steps.base import LOST, RECEIVED, Step, Value
+from dtdcore.steps.base import Step, Value, book_unshared
 from dtdcore.steps.elementwise import check_rule, p_of
 
 Sizes = tuple[int, ...]
@@ -221,10 +221,7 @@ class LinearPoolStep(PoolStep):
         if len(self.terms) > 1:
             z = [self._pool(Blocked(p_of(term, x.array), x.channels)).array for term in self.terms]
             arrays = self.rule.shares(relevance.array, y.array, z)
-            rest = relevance.array - sum(arrays)
-            missing = np.sum(rest, axis=tuple(range(2, rest.ndim)), dtype=np.float64)
-            account[:, :, RECEIVED] += missing
-            account[:, :, LOST] += missing
+            book_unshared(relevance.array, arrays, account)
             parts = [Blocked(array, relevance.channels, lead=2) for array in arrays]
         for number, (term, part) in enumerate(zip(self.terms, parts, strict=True)):
             self._shares(x, term, self.kind, self.rule.epsilon, part, number > 0, result, account)
