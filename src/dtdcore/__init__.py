@@ -17,7 +17,7 @@ from types import ModuleType
 
 from dtdcore._version import __version__
 from dtdcore.audit import Audit, AuditEntry, ConservationError
-from dtdcore.convenience import explain
+from dtdcore.convenience import explain, load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.explainers import LRP, DeepTaylor
 from dtdcore.explanation import Explanation
@@ -28,6 +28,7 @@ from dtdcore.gradients import (
     SmoothGrad,
     Taylor,
 )
+from dtdcore.importers import from_onnx
 from dtdcore.layers import (
     ELU,
     LRN,
@@ -56,13 +57,14 @@ from dtdcore.layers import (
     ReLU,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SumPool,
     Tanh,
     Transpose,
     Upsample,
 )
-from dtdcore.network import Network, load
+from dtdcore.network import Network
 from dtdcore.relevance_models import TrainingFree
 from dtdcore.rules import (
     ZB,
@@ -143,6 +145,7 @@ __all__ = [
     "SearchDirection",
     "Sensitivity",
     "Sigmoid",
+    "Slice",
     "SmoothGrad",
     "Softmax",
     "SumPool",
@@ -156,6 +159,7 @@ __all__ = [
     "ZPlus",
     "__version__",
     "explain",
+    "from_onnx",
     "get_num_threads",
     "load",
     "nearest_root",

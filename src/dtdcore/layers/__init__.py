@@ -22,7 +22,7 @@ from dtdcore.layers.joining import Add, Concat
 from dtdcore.layers.lrn import LRN
 from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
 from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
-from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Slice, Transpose, Upsample
 
 __all__ = [
     "ELU",
@@ -52,6 +52,7 @@ __all__ = [
     "ReLU",
     "Reshape",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "SumPool",
     "Tanh",
