@@ -19,8 +19,9 @@ OPERATORS = Operators()
 def flatten(call: Call) -> Signal:
     """To (n, features)."""
     x = call.signal()
-    if call.axis(call.integer("axis", 1), x, end=1) != 0:
-        raise ValueError("it works along the batch axis")
+    axis = call.integer("axis", 1)
+    if (axis + len(x.shape) + 1 if axis < 0 else axis) != 1:
+        raise ValueError(f"axis={axis} joins the batch axis with others, or keeps some apart")
     return x if len(x.shape) == 1 else call.emit(Flatten(), x)
 
 
