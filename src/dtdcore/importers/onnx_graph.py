@@ -42,7 +42,8 @@ class Graph:
         self.makers: dict[str, int] = {}
         for number, node in enumerate(graph.node):
             for name in node.output:
-                if name and (name in self.makers or name in self.inputs):
+                known = name in self.makers or name in self.inputs or name in self.initializers
+                if name and known:
                     raise ValueError(f"{file}: the tensor {name!r} is made twice")
                 self.makers[name] = number
         self.makers.pop("", None)
