@@ -279,6 +279,39 @@ def test_branches(op, shapes, attributes):
     compare(proto, {f"x{i}": shape for i, shape in enumerate(shapes)})
 
 
+@pytest.mark.parametrize("gate", ["Sigmoid", "HardSigmoid", "clip"])
+@pytest.mark.parametrize("order", [["x", "g"], ["g", "x"]])
+def test_gates(gate, order):
+    """x · sigmoid(x), and the hard swish of older files, x · clip(x + 3, 0, 6) / 6."""
+    node = helper.make_node
+    nodes = [node(gate, ["x"], ["g"])]
+    if gate == "clip":
+        nodes = [
+            node("Add", ["x", "three"], ["a"]),
+            node("Clip", ["a", "zero", "six"], ["c"]),
+            node("Div", ["c", "six"], ["g"]),
+        ]
+    constants = {"three": floats(3)[0], "zero": floats(0)[0], "six": floats(6)[0]}
+    compare(model([*nodes, node("Mul", order, ["y"])], image, constants), {"x": image})
+
+
+def test_squeeze_and_excitation():
+    node = helper.make_node
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["p"]),
+        node("Conv", ["p", "w"], ["c"]),
+        node("Sigmoid", ["c"], ["g"]),
+        node("Mul", ["x", "g"], ["y"], "product"),
+    ]
+    network = compare(model(nodes, image, {"w": numbers(4, 4, 1, 1)}), {"x": image})
+    x, relevance = np.abs(numbers(2, *image)), np.abs(numbers(2, *image))
+    explanation = dtd.LRP(network, dtd.ZPlus())(x, relevance=relevance)
+    np.testing.assert_array_equal(explanation.relevance, relevance)  # all of it to x
+    nodes[2] = node("Relu", ["c"], ["g"])
+    with pytest.raises(ValueError, match=r"Mul, node 'product': one of its inputs must be"):
+        dtd.from_onnx(model(nodes, image, {"w": numbers(4, 4, 1, 1)}))
+
+
 def test_gemm_adds_a_branch():
     node = helper.make_node("Gemm", ["x", "w", "c"], ["y"], beta=0.5)
     proto = model([node], None, {"w": numbers(6, 3)}, inputs={"x": (6,), "c": (3,)})

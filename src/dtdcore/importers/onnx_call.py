@@ -213,6 +213,13 @@ class Call:
             if self.uses(index):
                 raise ValueError(f"its output {self._node.output[index]!r} is not supported")
 
+    def maker(self, signal: Signal) -> tuple[Layer | None, tuple[Signal, ...]]:
+        """The layer that gives a signal (None: it is an input), and what comes into it."""
+        for output, layer, sources in reversed(self._record.items):
+            if output is signal:
+                return layer, sources
+        return None, ()
+
     def emit(self, layer: Layer, *sources: Signal) -> Signal:
         """Add a layer; gives its output. The last one of a node is named after the node's."""
         name = f"{self._node.output[0]}:{type(layer).__name__.lower()}"

@@ -15,12 +15,17 @@ from dtdcore.layers import (
     Add,
     BatchNorm,
     ChannelAffine,
+    Clip,
     Conv,
     ConvTranspose,
     Dense,
     Flatten,
+    Gate,
+    HardSigmoid,
     Multiply,
     Reshape,
+    Sigmoid,
+    Softmax,
     Transpose,
     Upsample,
 )
@@ -161,12 +166,21 @@ def sum_(call: Call) -> Signal:
     return y
 
 
-@OPERATORS.add("Mul", "Div", becomes="`ChannelAffine` or `Multiply`: by constants")
+@OPERATORS.add(
+    "Mul", "Div", becomes="`ChannelAffine` or `Multiply` with a constant; `Gate` with a gate"
+)
 def mul(call: Call) -> Signal:
-    """c x or x / c with a constant c."""
+    """c x or x / c with a constant c, or x times a gate."""
     a, b = call.value(0), call.value(1)
-    if isinstance(a, Signal) and isinstance(b, Signal):
-        raise ValueError("one of its inputs must be a constant")
+    if isinstance(a, Signal) and isinstance(b, Signal) and call.operator == "Mul":
+        gates = [_is_gate(call, a), _is_gate(call, b)]
+        if sum(gates) != 1:
+            raise ValueError(
+                "one of its inputs must be a constant, or exactly one of them a gate: the output "
+                "of a sigmoid, a hard sigmoid, a softmax or a clip to numbers >= 0"
+            )
+        x, gate = _alike(call, [b, a] if gates[0] else [a, b])
+        return call.emit(Gate(), x, gate)
     if call.operator == "Div":
         if isinstance(a, Constant):
             raise ValueError("the divisor must be a constant")
@@ -202,6 +216,19 @@ def affine(call: Call, x: Signal, scale: Any, shift: Any) -> Signal:
     y = call.emit(Flatten(), x) if len(x.shape) > 1 else x
     y = call.emit(ChannelAffine(scale, next(wide)), y)
     return call.emit(Reshape(x.shape), y) if len(x.shape) > 1 else y
+
+
+def _is_gate(call: Call, signal: Signal) -> bool:
+    """Does a signal come from a layer whose outputs say how much of another passes?"""
+    while True:
+        layer, sources = call.maker(signal)
+        if isinstance(layer, (Sigmoid, HardSigmoid, Softmax)):
+            return True
+        if isinstance(layer, Clip):
+            return layer.low >= 0
+        if not isinstance(layer, (Reshape, Flatten, Upsample, Transpose, Multiply, ChannelAffine)):
+            return False
+        (signal,) = sources
 
 
 def _sample(constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

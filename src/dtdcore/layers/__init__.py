@@ -18,7 +18,7 @@ from dtdcore.layers.activations import (
 from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
-from dtdcore.layers.joining import Add, Concat
+from dtdcore.layers.joining import Add, Concat, Gate
 from dtdcore.layers.lrn import LRN
 from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
 from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
@@ -37,6 +37,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "Gate",
     "GlobalPool",
     "HardSigmoid",
     "HardSwish",
