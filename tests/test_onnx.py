@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from onnx_models import model, reference, small_network
 
 import dtdcore as dtd
 from dtdcore.importers import onnx_verify
-from dtdcore.importers.onnx_operators import table
+from dtdcore.importers.onnx_operators import markdown, table
 
 
 @pytest.fixture
@@ -380,7 +381,14 @@ def test_float64_and_float16_weights(rng):
         w = rng.normal(size=(3, 2)).astype(kind)
         proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], (3,), {"w": w})
         proto.graph.input[0].type.tensor_type.elem_type = numpy_helper.from_array(w).data_type
-        network = dtd.from_onnx(proto, verify=kind is np.float64)
+        network = dtd.from_onnx(proto)
         assert network.dtype == result
         x = rng.normal(size=(4, 3))
         np.testing.assert_allclose(network.forward(x), x @ w.astype(np.float64), rtol=1e-6)
+
+
+def test_the_readme_has_the_table_of_operators():
+    readme = Path(__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("the tests run without the README")
+    assert markdown() in readme.read_text(encoding="utf-8"), markdown()

@@ -91,6 +91,8 @@ for op in ("Add", "Sub", "Mul", "Div"):
     case(op, image, positive(1, 4, 1, 1))
     case(op, image, positive(4, 7, 6))
     case(op, image, positive(6))
+    case(op, image, positive(4, 1, 6))
+    case(op, image, positive(7, 1))
     case(op, image, floats(0.75)[0])
     case(op, (5,), positive(5))
     case(op, (5,), positive(1, 5), opset=7)

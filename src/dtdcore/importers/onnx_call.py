@@ -47,6 +47,8 @@ class Record:
     """The layers translated so far: each the output, the layer and what comes in."""
 
     items: list[tuple[Signal, Layer, tuple[Signal, ...]]] = field(default_factory=list)
+    #: For each output its layer and what comes in.
+    makers: dict[Signal, tuple[Layer, tuple[Signal, ...]]] = field(default_factory=dict)
 
     def emit(self, name: str, layer: Layer, sources: Sequence[Signal]) -> Signal:
         """Add a layer; gives its output."""
@@ -58,6 +60,7 @@ class Record:
             raise ValueError(f"{layer!r} would have the output shape {shape}")
         signal = Signal(name, shape)
         self.items.append((signal, layer, tuple(sources)))
+        self.makers[signal] = layer, tuple(sources)
         return signal
 
 
@@ -215,10 +218,7 @@ class Call:
 
     def maker(self, signal: Signal) -> tuple[Layer | None, tuple[Signal, ...]]:
         """The layer that gives a signal (None: it is an input), and what comes into it."""
-        for output, layer, sources in reversed(self._record.items):
-            if output is signal:
-                return layer, sources
-        return None, ()
+        return self._record.makers.get(signal, (None, ()))
 
     def emit(self, layer: Layer, *sources: Signal) -> Signal:
         """Add a layer; gives its output. The last one of a node is named after the node's."""

@@ -257,7 +257,7 @@ class Translation:
 
     def network(self, inputs: Mapping[str, Shape], output: Signal) -> Network:
         """The network that gives `output`."""
-        if not any(signal is output for signal, _, _ in self.record.items):  # an input itself
+        if output not in self.record.makers:  # an input itself
             output = self.record.emit("output", Identity(), [output])
         needed = {id(output)}
         items = []

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -210,12 +211,25 @@ def affine(call: Call, x: Signal, scale: Any, shift: Any) -> Signal:
     full = [_sample(part, x.shape) for part in parts]
     if shift is None:
         return call.emit(Multiply(full[0]), x)
-    wide = iter(np.broadcast_to(part, x.shape).reshape(-1) for part in full)
-    size = int(np.prod(x.shape))
-    scale = np.ones(size, dtype) if scale is None else next(wide)
-    y = call.emit(Flatten(), x) if len(x.shape) > 1 else x
+    # The axes along which the constants differ become the channels.
+    sizes = np.broadcast_shapes(*(part.shape for part in full))
+    own = [axis for axis, size in enumerate(sizes) if size > 1]
+    order = (*own, *(axis for axis in range(len(sizes)) if axis not in own))
+    wide = iter(np.broadcast_to(part, sizes).reshape(-1) for part in full)
+    channels = math.prod(sizes)
+    scale = np.ones(channels, dtype) if scale is None else next(wide)
+    y = x if order == tuple(range(len(order))) else call.emit(Transpose(order), x)
+    shape = y.shape
+    y = y if len(own) == 1 else call.emit(Reshape((channels, *shape[len(own) :])), y)
     y = call.emit(ChannelAffine(scale, next(wide)), y)
-    return call.emit(Reshape(x.shape), y) if len(x.shape) > 1 else y
+    y = y if len(own) == 1 else call.emit(Reshape(shape), y)
+    return _back(call, y, order)
+
+
+def _back(call: Call, y: Signal, order: tuple[int, ...]) -> Signal:
+    """The axes in the order that they had."""
+    back = tuple(order.index(axis) for axis in range(len(order)))
+    return y if back == tuple(range(len(order))) else call.emit(Transpose(back), y)
 
 
 def _is_gate(call: Call, signal: Signal) -> bool:

@@ -41,6 +41,16 @@ def table() -> dict[str, str]:
     return {name: operators()[name].becomes for name in sorted(operators())}
 
 
+def markdown() -> str:
+    """The table of supported operators, as the README has it."""
+    rows: dict[str, list[str]] = {}
+    for name, becomes in table().items():
+        same = becomes.strip("`").lower() == name.lower()
+        rows.setdefault("the layer of that name" if same else becomes, []).append(name)
+    lines = ["| ONNX | dtdcore |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {', '.join(v)} | {k} |" for k, v in rows.items())])
+
+
 def operators() -> Operators:
     """All supported operators."""
     from dtdcore.importers import onnx_elementwise, onnx_linear, onnx_shapes, onnx_windows
