@@ -233,6 +233,15 @@ def test_lrn_of_even_size():
     np.testing.assert_allclose(got, reference(proto, x=x)[0], rtol=1e-5)
 
 
+def test_pads_that_no_window_reaches():
+    """What PyTorch writes for ceil_mode in opset 9; ONNX Runtime refuses it."""
+    more = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 3, 3]}
+    proto = build("MaxPool", (4, 6, 6), [], 9, "x", more)
+    x = numbers(2, 4, 6, 6)
+    got = dtd.from_onnx(proto, verify=False).forward(x)
+    np.testing.assert_array_equal(got, reference(proto, x=x)[0])
+
+
 @pytest.mark.parametrize("op", ["Conv", "MaxPool", "Gemm", "Reshape", "Flatten", "Squeeze"])
 def test_a_fixed_batch_is_relaxed(op):
     nodes = {
