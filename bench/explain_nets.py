@@ -14,8 +14,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import nets
 import numpy as np
+
+import zoo
 from harness import RESULTS, Worker, environment, time_operations, write_result
 from nets_figure import draw
 
@@ -28,14 +29,18 @@ MEBI = 2**20
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nets", nargs="+", default=nets.FULL, choices=list(nets.NETS))
+    parser.add_argument("--nets", nargs="+", default=zoo.FULL, choices=list(zoo.NETS))
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--isa", nargs="*", default=[], help="dtdcore at these ISA levels, too")
     parser.add_argument(
-        "--scaling", type=int, nargs="*", default=[], help="dtdcore and forwards at these threads"
+        "--scaling",
+        type=int,
+        nargs="*",
+        default=[],
+        help="dtdcore and PyTorch with so many threads",
     )
     parser.add_argument(
         "--python",
@@ -62,7 +67,7 @@ class Run:
         self.memory: dict[str, dict] = {}
         self.failed: dict[str, str] = {}
         self.values: dict[tuple[str, str], np.ndarray] = {}
-        np.save(self.case["inputs"], nets.images(net, batch))
+        np.save(self.case["inputs"], zoo.images(net, batch))
 
     def start(self, label: str, contender: str, threads: int, environment=None) -> None:
         """Start a contender, note its memory and what it computes; or note why it cannot."""
@@ -104,7 +109,7 @@ class Run:
                 self.start(f"{label} {isa}", label, options.threads, {"DTDCORE_ISA": isa})
         for threads in options.scaling:
             for label in [*own, "torch"]:
-                self.start(f"{label}, {threads} threads", label, threads)
+                self.start(f"{label} on {threads}", label, threads)
 
     def result(self) -> dict:
         """Times, memory and agreement: {label: {operation: {...}}}."""

@@ -25,6 +25,10 @@ BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"
 
 
+#: Seconds before each turn: threads of the last contender's pool may spin for a while.
+SETTLE = 0.1
+
+
 class Worker:
     """A contender in its own process; `ask` sends one request and waits for the answer.
 
@@ -46,7 +50,7 @@ class Worker:
             "DTDCORE_NUM_THREADS",
         )
         self.name = contender
-        self.words = tempfile.TemporaryFile("w+")  # its messages: shown where it fails
+        self.words = tempfile.TemporaryFile("w+")  # noqa: SIM115 - its messages, until `close`
         self.process = subprocess.Popen(
             [python, str(BENCH / "worker.py"), contender, str(threads)],
             stdin=subprocess.PIPE,
@@ -112,6 +116,7 @@ def time_operations(
             for label, worker in workers.items():
                 if op in operations[label]:
                     key = (label, op)
+                    time.sleep(SETTLE)
                     request = {"do": "time", "op": op, "repeats": repeats[key]}
                     seconds[key].append(worker.ask(request))
     result: dict[str, dict[str, dict[str, float]]] = {}

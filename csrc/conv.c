@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drivers of the convolutions: geometry, zeros around the image, tasks. */
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,9 +17,13 @@ enum {
 /* Longer rows are cut into pieces of so many pixels, a multiple of most tiles. */
 enum { CONV_PIECE = 112 };
 
+/* The transpose of a convolution has one class of pixels for each phase of the strides; no more than so many. */
+enum { CONV_CLASSES = 1 << 22 };
+
 /* One class of result pixels: those that the same taps reach. A convolution has one, its transpose one per stride. */
 typedef struct {
     size_t taps, first_tap;
+    size_t first_row; /* its rows (or pieces of rows) come after so many of the classes before */
     size_t count[3], origin[3]; /* result pixel = origin + step * (0 .. count - 1) */
 } conv_class;
 
@@ -30,7 +35,7 @@ typedef struct {
     size_t from, to, from_blocks, to_blocks, block; /* channels, blocks and channels in a block */
     size_t groups, kernel_size;
     size_t source[3], result[3], step[3], phases[3];
-    size_t classes;
+    size_t classes, rows; /* rows: of all classes */
     conv_class *class;
     size_t *natural; /* for each tap, class by class: its place in the kernel */
     ptrdiff_t *at;   /* and its three coordinates in a plane, relative to the result's */
@@ -109,6 +114,23 @@ static size_t packed_block(const conv_layout *layout, size_t taps) {
     return taps * layout->block * (layout->depthwise ? 1 : layout->span * rows);
 }
 
+/* Source pixels of one phase of an axis. */
+static size_t pixels_of(const conv_layout *layout, int axis, size_t phase) {
+    const size_t all = layout->source[axis];
+    return all > phase ? dtd_ceil_div(all - phase, layout->phases[axis]) : 0;
+}
+
+/* Do all planes of an image fit, those of p and of n? */
+static int check_planes(const conv_layout *layout) {
+    size_t bytes = 2 * DTD_BLOCK_BYTES;
+    int status = dtd_multiply(bytes, dtd_max(layout->from_blocks, 1), &bytes);
+    status = status ? status : dtd_multiply(bytes, layout->planes, &bytes);
+    for (int axis = 0; axis < 3; axis++) {
+        status = status ? status : dtd_multiply(bytes, layout->size[axis], &bytes);
+    }
+    return status || bytes > PTRDIFF_MAX / 4 ? DTD_ERROR_SIZE : DTD_OK;
+}
+
 /* The layout of one direction of a shape that was checked. */
 static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_size,
                        conv_layout *layout) {
@@ -125,7 +147,6 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     if (layout->groups == 1 && layout->to <= 4 && layout->from >= layout->block) {
         layout->narrow = layout->to == 2 ? 3 : layout->to;
     }
-    size_t all_phases = 1;
     for (int axis = 0; axis < 3; axis++) {
         layout->source[axis] = transposed ? shape->out[axis] : shape->in[axis];
         layout->result[axis] = transposed ? shape->in[axis] : shape->out[axis];
@@ -133,19 +154,18 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
         layout->phases[axis] = transposed ? 1 : shape->stride[axis];
         layout->kernel_size *= shape->kernel[axis];
         if (dtd_multiply(layout->classes, layout->step[axis], &layout->classes) ||
-            dtd_multiply(all_phases, layout->phases[axis], &all_phases)) {
+            layout->classes > CONV_CLASSES) {
             return DTD_ERROR_SIZE;
         }
     }
     const size_t taps = layout->kernel_size;
     size_t bytes, more;
     if (dtd_multiply(layout->classes, sizeof(conv_class), &bytes) ||
-        dtd_multiply(dtd_max(taps, 1), 8 * sizeof(size_t), &more) ||
-        dtd_check_size(all_phases, 1, sizeof(size_t)) || dtd_check_size(bytes, 1, 4) ||
+        dtd_multiply(dtd_max(taps, 1), 8 * sizeof(size_t), &more) || dtd_check_size(bytes, 1, 4) ||
         dtd_check_size(more, 1, 4)) {
         return DTD_ERROR_SIZE;
     }
-    char *memory = dtd_alloc(bytes + more + all_phases * sizeof(size_t));
+    char *memory = dtd_alloc(bytes + more);
     if (memory == NULL) {
         return DTD_ERROR_MEMORY;
     }
@@ -155,8 +175,6 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
     layout->at = (ptrdiff_t *)(void *)(layout->natural + taps);
     layout->plane = (size_t *)(void *)(layout->at + 3 * taps); /* then 3 phases of each plane */
     size_t *const phases_of = layout->plane + taps;
-    size_t *const plane_of = (size_t *)(void *)(memory + bytes + more);
-    memset(plane_of, 0, all_phases * sizeof(size_t));
 
     ptrdiff_t least[3] = {0, 0, 0}, most[3] = {0, 0, 0}, farthest[3] = {0, 0, 0};
     size_t tap = 0;
@@ -172,6 +190,9 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                     ? dtd_ceil_div(pixels - class->origin[axis], layout->step[axis])
                     : 0;
         }
+        class->first_row = layout->rows;
+        layout->rows +=
+            class->count[0] * class->count[1] * dtd_ceil_div(class->count[2], CONV_PIECE);
         class->first_tap = tap;
         for (size_t t = 0; t < taps; t++) {
             size_t k[3] = {t / (shape->kernel[1] * shape->kernel[2]),
@@ -187,8 +208,11 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                     transposed ? (ptrdiff_t)class->origin[axis] + before - far : far - before;
                 at[axis] = floor_quotient(from, stride);
                 phase[axis] = (size_t)(from - at[axis] * stride);
+                /* taps that meet zeros only need not lie far from the image */
+                const ptrdiff_t count = (ptrdiff_t)class->count[axis],
+                                end = (ptrdiff_t)pixels_of(layout, axis, phase[axis]);
+                at[axis] = at[axis] < -count ? -count : at[axis] > end ? end : at[axis];
                 reaches = reaches && (!transposed || phase[axis] == 0);
-                plane = plane * layout->phases[axis] + (transposed ? 0 : phase[axis]);
             }
             if (!reaches) {
                 continue;
@@ -201,11 +225,14 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
                 most[axis] = end > most[axis] ? end : most[axis];
                 farthest[axis] = at[axis] > farthest[axis] ? at[axis] : farthest[axis];
             }
-            if (plane_of[plane] == 0) {
-                memcpy(phases_of + 3 * layout->planes, phase, sizeof phase);
-                plane_of[plane] = ++layout->planes;
+            while (plane < layout->planes &&
+                   memcmp(phases_of + 3 * plane, phase, sizeof phase) != 0) {
+                plane++;
             }
-            layout->plane[tap++] = plane_of[plane] - 1;
+            if (plane == layout->planes) {
+                memcpy(phases_of + 3 * layout->planes++, phase, sizeof phase);
+            }
+            layout->plane[tap++] = plane;
         }
         class->taps = tap - class->first_tap;
     }
@@ -223,7 +250,11 @@ static int make_layout(const dtd_conv_shape *shape, int transposed, size_t real_
         layout->span = dtd_max(layout->span, count);
     }
     layout->weights = packed_block(layout, taps) * layout->to_blocks * real_size;
-    return DTD_OK;
+    const int status = check_planes(layout);
+    if (status) {
+        free_layout(layout);
+    }
+    return status;
 }
 
 int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t real_size,
@@ -246,12 +277,18 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
 
 #define REAL float
 #define SUFFIX f32
+#define LARGEST FLT_MAX
 #include "conv_impl.h"
+#include "conv_calls.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST
 
 #define REAL double
 #define SUFFIX f64
+#define LARGEST DBL_MAX
 #include "conv_impl.h"
+#include "conv_calls.h"
 #undef REAL
 #undef SUFFIX
+#undef LARGEST

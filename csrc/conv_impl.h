@@ -59,8 +59,11 @@ int NAME(dtd_conv_pack)(const dtd_conv_shape *shape, int transposed, const REAL 
 /* One call: what is summed, over which images, and where it goes. */
 typedef struct {
     const dtd_kernels *kernels;
-    const conv_layout *layout;
-    const dtd_conv_shape *shape;
+    const conv_layout *layout; /* kept */
+    conv_layout kept;
+    char *memory;
+    int threads;
+    size_t targets;
     NAME(dtd_conv_job) job;       /* all but the place of a row */
     const NAME(dtd_term) *spread; /* makes p and n of x before they are summed; NULL: x itself is */
     int spread_n;
@@ -75,6 +78,7 @@ typedef struct {
     size_t outputs, rows_of_task, row_tasks; /* how a round is cut */
     int own; /* each task makes the planes of its rows, in memory of its worker */
     ptrdiff_t *offsets;
+    double *totals; /* with job.next: what each row of each block of each image books */
 } NAME(conv_call);
 
 /* Copy one row of source pixels into the row of a plane: pixels phase, phase + stride, ... */
@@ -169,7 +173,8 @@ static void NAME(run_rows)(const NAME(conv_call) *call, const conv_class *class,
     job.z = job.z ? job.z + image * call->result_size : NULL;
     if (job.r) {
         job.r += image * call->result_size;
-        job.owner += image / call->shape->targets * call->result_size;
+        job.owner += image / call->targets * call->result_size;
+        job.next_z = job.next ? job.next->z + image / call->targets * call->result_size : NULL;
     }
     const REAL *const w = call->w + packed_block(layout, class->first_tap) * layout->to_blocks;
     end = dtd_min(end, class->count[0] * class->count[1] * pieces);
@@ -204,6 +209,11 @@ static void NAME(run_rows)(const NAME(conv_call) *call, const conv_class *class,
             job.y = y ? y + shift : NULL;
             job.pixels = dtd_min(CONV_PIECE, class->count[2] - v);
             job.place = m * job.out_block + place * block;
+            job.totals = call->totals
+                             ? call->totals + ((image * layout->to_blocks + m) * layout->rows +
+                                               class->first_row + row) *
+                                                  DTD_ACCOUNT_ENTRIES
+                             : NULL;
             run(&job);
         }
     }
@@ -283,7 +293,7 @@ static void NAME(cut_own)(NAME(conv_call) *call, conv_layout *layout, int thread
     const size_t row_bytes = layout->size[2] * layout->planes * DTD_BLOCK_BYTES *
                              (call->spread_n ? 2 : 1) *
                              (layout->depthwise ? 1 : layout->from_blocks);
-    const size_t fit = CONV_OWN_BYTES / row_bytes;
+    const size_t fit = CONV_OWN_BYTES / dtd_max(row_bytes, 1);
     const size_t others = call->images * (layout->depthwise ? layout->from_blocks : 1);
     const size_t wanted = threads > 1 ? dtd_ceil_div(4 * (size_t)threads, others) : 1;
     size_t most = dtd_max(fit > around ? fit - around : 1, dtd_min(4, rows));
@@ -366,10 +376,12 @@ static int NAME(conv_memory)(NAME(conv_call) *call, conv_layout *layout, int thr
     return DTD_OK;
 }
 
-/* The sums of call->job.mode over all images; transposed: the direction. */
-static int NAME(conv_run)(const dtd_conv_shape *given, int transposed, NAME(conv_call) *call) {
+/* All that can fail of the sums of call->job.mode over all images; transposed: the direction. conv_end frees it. */
+static int NAME(conv_start)(const dtd_conv_shape *given, int transposed, NAME(conv_call) *call) {
     dtd_conv_shape shape = *given;
+    conv_layout *const layout = &call->kept;
     call->images = shape.samples * shape.targets;
+    call->targets = shape.targets;
     size_t pixels = 1;
     int pointwise = 1; /* one tap, no zeros: all pixels of an image are one row */
     for (int axis = 0; axis < 3; axis++) {
@@ -382,163 +394,72 @@ static int NAME(conv_run)(const dtd_conv_shape *given, int transposed, NAME(conv
             shape.in[axis] = shape.out[axis] = axis == 2 ? pixels : 1;
         }
     }
-    conv_layout layout;
-    int status = make_layout(&shape, transposed, sizeof(REAL), &layout);
+    const int status = make_layout(&shape, transposed, sizeof(REAL), layout);
     if (status) {
         return status;
     }
     call->kernels = dtd_kernel_table();
-    call->layout = &layout;
-    call->shape = &shape;
-    const size_t block = layout.block;
-    const size_t from_pixels = layout.source[0] * layout.source[1] * layout.source[2],
-                 to_pixels = layout.result[0] * layout.result[1] * layout.result[2];
-    call->x_size = from_pixels * block * layout.from_blocks;
+    call->layout = layout;
+    /* without input channels, or weights, there is nothing to read */
+    call->x = call->x ? call->x : (const REAL *)layout->memory;
+    call->w = call->w ? call->w : (const REAL *)layout->memory;
+    const size_t block = layout->block;
+    const size_t from_pixels = layout->source[0] * layout->source[1] * layout->source[2],
+                 to_pixels = layout->result[0] * layout->result[1] * layout->result[2];
+    call->x_size = from_pixels * block * layout->from_blocks;
     call->x_block = from_pixels * block;
-    call->result_size = to_pixels * block * layout.to_blocks;
+    call->result_size = to_pixels * block * layout->to_blocks;
     call->job.out_block = to_pixels * block;
-    call->job.depthwise = layout.depthwise;
-    call->job.exact = layout.direct && !call->spread;
-    char *memory = NULL;
-    if (call->images == 0 || call->result_size == 0) {
-        free_layout(&layout);
-        return DTD_OK;
+    call->job.depthwise = layout->depthwise;
+    call->job.exact = layout->direct && !call->spread;
+    const double work = (double)call->images * (double)to_pixels * (double)layout->to *
+                        (double)layout->from / (double)layout->groups * (double)layout->kernel_size;
+    call->threads = dtd_threads_for(work / (double)(transposed ? layout->classes : 1));
+    if (call->job.next) {
+        const size_t rows = layout->to_blocks * layout->rows; /* fewer than numbers of an image */
+        size_t entries;
+        if (dtd_multiply(rows, DTD_ACCOUNT_ENTRIES, &entries) ||
+            dtd_multiply(entries, call->images, &entries) ||
+            dtd_check_size(entries, 1, sizeof(double))) {
+            return DTD_ERROR_SIZE;
+        }
+        call->totals = dtd_alloc(entries * sizeof(double));
+        if (call->totals == NULL) {
+            return DTD_ERROR_MEMORY;
+        }
+        memset(call->totals, 0, entries * sizeof(double));
     }
-    const double work = (double)call->images * (double)to_pixels * (double)layout.to *
-                        (double)layout.from / (double)layout.groups * (double)layout.kernel_size;
-    const int threads = dtd_threads_for(work / (double)(transposed ? layout.classes : 1));
-    status = NAME(conv_memory)(call, &layout, threads, &memory);
-    if (status == DTD_OK && call->own) {
-        const size_t blocks = layout.depthwise ? layout.from_blocks : 1;
-        dtd_parallel(call->row_tasks * call->images * blocks, NAME(own_task), call, threads);
+    return NAME(conv_memory)(call, layout, call->threads, &call->memory);
+}
+
+static void NAME(conv_go)(NAME(conv_call) *call) {
+    const conv_layout *const layout = call->layout;
+    if (call->own) {
+        const size_t blocks = layout->depthwise ? layout->from_blocks : 1;
+        dtd_parallel(call->row_tasks * call->images * blocks, NAME(own_task), call, call->threads);
+        return;
     }
-    for (; status == DTD_OK && !call->own && call->begin < call->images;
-         call->begin += call->round) {
+    for (; call->begin < call->images; call->begin += call->round) {
         call->round = dtd_min(call->round, call->images - call->begin);
         if (call->scratch) {
-            dtd_parallel(call->round * layout.from_blocks, NAME(plane_task), call, threads);
+            dtd_parallel(call->round * layout->from_blocks, NAME(plane_task), call, call->threads);
         }
-        const size_t tasks = NAME(cut_round)(call, threads);
-        dtd_parallel(tasks, NAME(row_task), call, threads);
+        const size_t tasks = NAME(cut_round)(call, call->threads);
+        dtd_parallel(tasks, NAME(row_task), call, call->threads);
     }
-    dtd_free(memory);
-    free_layout(&layout);
+}
+
+static void NAME(conv_end)(NAME(conv_call) *call) {
+    dtd_free(call->totals);
+    dtd_free(call->memory);
+    free_layout(&call->kept);
+}
+
+static int NAME(conv_run)(const dtd_conv_shape *shape, int transposed, NAME(conv_call) *call) {
+    const int status = NAME(conv_start)(shape, transposed, call);
+    if (status == DTD_OK) {
+        NAME(conv_go)(call);
+    }
+    NAME(conv_end)(call);
     return status;
-}
-
-/* Checks what all sums share. */
-static int NAME(check_call)(const dtd_conv_shape *shape, const REAL *x, const REAL *w) {
-    const int status = check_conv(shape, sizeof(REAL));
-    if (status) {
-        return status;
-    }
-    return x == NULL || w == NULL ? DTD_ERROR_ARGUMENT : DTD_OK;
-}
-
-int NAME(dtd_conv_forward)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                           const REAL *w, const REAL *b, int relu, REAL *a) {
-    const int status = NAME(check_call)(shape, x, w);
-    if (status || a == NULL) {
-        return status ? status : DTD_ERROR_ARGUMENT;
-    }
-    NAME(conv_call) call = {
-        .x = x, .w = w, .job = {.mode = DTD_CONV_PLAIN, .b = b, .relu = relu, .a = a}};
-    return NAME(conv_run)(shape, transposed, &call);
-}
-
-int NAME(dtd_conv_square)(const dtd_conv_shape *shape, int transposed, const REAL *x, const REAL *w,
-                          REAL *a) {
-    const int status = NAME(check_call)(shape, x, w);
-    if (status || a == NULL) {
-        return status ? status : DTD_ERROR_ARGUMENT;
-    }
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.mode = DTD_CONV_SQUARE, .a = a}};
-    return NAME(conv_run)(shape, transposed, &call);
-}
-
-/* What is known of p and n; each choice that follows gives the same bits. */
-typedef struct {
-    int p_is_x, n_is_0, p_is_n;
-} NAME(conv_facts);
-
-static int NAME(no_negative)(size_t count, const REAL *x) {
-    enum { PART = 256 };
-    for (size_t i = 0; i < count; i += PART) {
-        int below = 0;
-        for (size_t k = i; k < dtd_min(count, i + PART); k++) {
-            below |= x[k] < 0;
-        }
-        if (below) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static NAME(conv_facts)
-    NAME(look)(const NAME(dtd_term) *term, int nonnegative, size_t count, const REAL *x) {
-    const int maybe_x = term->low == NULL && term->p_positive == 1,
-              maybe_0 = term->high == NULL && term->n_positive == 0;
-    const int asks = (maybe_x && term->p_negative != 1) || (maybe_0 && term->n_negative != 0);
-    const int none = asks && (nonnegative || NAME(no_negative)(count, x));
-    return (NAME(conv_facts)){.p_is_x = maybe_x && (term->p_negative == 1 || none),
-                              .n_is_0 = maybe_0 && (term->n_negative == 0 || none),
-                              .p_is_n = term->low == NULL && term->high == NULL &&
-                                        term->p_positive == term->n_positive &&
-                                        term->p_negative == term->n_negative};
-}
-
-/* Numbers of the images of one side of a convolution, all of images images. */
-static size_t NAME(image_numbers)(const dtd_conv_shape *shape, int results, size_t images) {
-    const size_t block = DTD_BLOCK_BYTES / sizeof(REAL);
-    const size_t *const pixels = results ? shape->out : shape->in;
-    return dtd_ceil_div(results ? shape->outputs : shape->inputs, block) * block * pixels[0] *
-           pixels[1] * pixels[2] * images;
-}
-
-int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                             const REAL *w, const REAL *b, int relu, const NAME(dtd_term) *term,
-                             int nonnegative, REAL *a, REAL *z) {
-    int status = NAME(check_call)(shape, x, w);
-    if (status || term == NULL || z == NULL) {
-        return status ? status : DTD_ERROR_ARGUMENT;
-    }
-    const size_t count = NAME(image_numbers)(shape, transposed, shape->samples * shape->targets);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.b = b, .relu = relu, .a = a, .z = z}};
-    if (facts.p_is_n && facts.p_is_x) {
-        call.job.mode = DTD_CONV_PLAIN;
-        return NAME(conv_run)(shape, transposed, &call);
-    }
-    if (facts.p_is_x && facts.n_is_0) {
-        call.job.mode = a ? DTD_CONV_SHARED : DTD_CONV_POSITIVE;
-        return NAME(conv_run)(shape, transposed, &call);
-    }
-    if (a) {
-        status = NAME(dtd_conv_forward)(shape, transposed, x, w, b, relu, a);
-    }
-    call.job = (NAME(dtd_conv_job)){.mode = facts.n_is_0   ? DTD_CONV_POSITIVE
-                                            : facts.p_is_n ? DTD_CONV_PLAIN
-                                                           : DTD_CONV_SIGNED,
-                                    .z = z};
-    call.spread = term;
-    call.spread_n = call.job.mode == DTD_CONV_SIGNED;
-    return status ? status : NAME(conv_run)(shape, transposed, &call);
-}
-
-int NAME(dtd_conv_redistribute)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                                const REAL *w, const NAME(dtd_term) *term, int nonnegative,
-                                const REAL *s, int accumulate, REAL *r) {
-    const int status = NAME(check_call)(shape, s, w);
-    if (status || term == NULL || x == NULL || r == NULL) {
-        return status ? status : DTD_ERROR_ARGUMENT;
-    }
-    const size_t count = NAME(image_numbers)(shape, !transposed, shape->samples);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
-    NAME(conv_call) call = {
-        .x = s, .w = w, .job = {.term = term, .owner = x, .r = r, .accumulate = accumulate}};
-    call.job.mode = facts.p_is_n   ? DTD_CONV_PLAIN
-                    : facts.n_is_0 ? DTD_CONV_POSITIVE
-                                   : DTD_CONV_SPLIT;
-    return NAME(conv_run)(shape, transposed, &call);
 }

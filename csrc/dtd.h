@@ -118,7 +118,7 @@ enum { DTD_BLOCK_BYTES = 64 };
  * axes the first sizes are 1. With transposed not 0 the functions below compute the transposed sum instead,
  *     a_i(u) = sum_j sum_t w_jit x_j(v) + b_i,  u = v stride + t dilation - before,
  * from an image with outputs channels and out pixels to one with inputs channels and in pixels: the gradient of the
- * convolution, and the forward pass of a transposed convolution.
+ * convolution, and the forward pass of a transposed convolution. There the product of the strides is at most 2^22.
  */
 typedef struct {
     size_t samples,
@@ -159,14 +159,33 @@ int dtd_conv_forward_z_f64(const dtd_conv_shape *shape, int transposed, const do
                            const double *w, const double *b, int relu, const dtd_term_f64 *term,
                            int nonnegative, double *a, double *z);
 
+/*
+ * What becomes of r where the layer below redistributes it next: its quotient s = r / (z + bias), as dtd_quotient makes
+ * and books it, in place of r. z: samples images; bias: one image, or NULL; account (samples * targets, 4), added to.
+ */
+typedef struct {
+    const float *z, *bias;
+    float epsilon, limit;
+    double *account;
+} dtd_conv_next_f32;
+
+typedef struct {
+    const double *z, *bias;
+    double epsilon, limit;
+    double *account;
+} dtd_conv_next_f64;
+
 /* r (+)= p times the sum of w+ s, + n times the sum of w- s. transposed tells the direction of this sum: 1 for a
- * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. */
+ * convolution, whose x and r have inputs channels. x: samples images, s and r: samples * targets. next: NULL, or what r
+ * becomes at once, without accumulate. */
 int dtd_conv_redistribute_f32(const dtd_conv_shape *shape, int transposed, const float *x,
                               const float *w, const dtd_term_f32 *term, int nonnegative,
-                              const float *s, int accumulate, float *r);
+                              const float *s, int accumulate, const dtd_conv_next_f32 *next,
+                              float *r);
 int dtd_conv_redistribute_f64(const dtd_conv_shape *shape, int transposed, const double *x,
                               const double *w, const dtd_term_f64 *term, int nonnegative,
-                              const double *s, int accumulate, double *r);
+                              const double *s, int accumulate, const dtd_conv_next_f64 *next,
+                              double *r);
 
 /* ---- elementwise --------------------------------------------------------------------------------------------- */
 
@@ -189,6 +208,24 @@ int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance
                      const float *bias, float epsilon, float limit, float *s, double *account);
 int dtd_quotient_f64(dtd_dense_shape shape, int shared_z, const double *relevance, const double *z,
                      const double *bias, double epsilon, double limit, double *s, double *account);
+
+/* sum = x + y, clamped at 0 when relu is not 0. sum may be x or y. */
+int dtd_add_f32(size_t count, const float *x, const float *y, int relu, float *sum);
+int dtd_add_f64(size_t count, const double *x, const double *y, int relu, double *sum);
+
+/*
+ * The relevance of the summands of y = sum_m x_m: r_m = p_m R / z with z = sum_m p_m,
+ *     p_m = p_positive max(0, x_m) + p_negative min(0, x_m),
+ * stabilised by epsilon and booked as in dtd_quotient. At most DTD_SUMMANDS of them. relevance and each r_m
+ * (n k, outputs), each x_m (n, outputs); account (n k, 4) is added to. inputs is ignored.
+ */
+enum { DTD_SUMMANDS = 8 };
+int dtd_share_f32(dtd_dense_shape shape, size_t summands, const float *const *x, float p_positive,
+                  float p_negative, float epsilon, float limit, const float *relevance,
+                  float *const *r, double *account);
+int dtd_share_f64(dtd_dense_shape shape, size_t summands, const double *const *x, double p_positive,
+                  double p_negative, double epsilon, double limit, const double *relevance,
+                  double *const *r, double *account);
 
 /* sums_r = sum_c x_rc in double precision.  x (rows, columns), sums (rows). */
 int dtd_row_sums_f32(size_t rows, size_t columns, const float *x, double *sums);

@@ -58,7 +58,7 @@ typedef enum {
 } dtd_conv_mode;
 
 /* Pixels beyond a row that a convolution may read. */
-enum { DTD_CONV_BEYOND = 14 };
+enum { DTD_CONV_BEYOND = 24 };
 
 /* Rows of weights that one descent job changes at a time, and the bytes of scratch that it needs for a batch. */
 enum { DTD_DESCENT_ROWS = 4 };
@@ -124,6 +124,11 @@ int dtd_threads_for(double work);
 
 /* Run task(context, 0 .. tasks - 1, worker) on up to threads threads, 0 <= worker < threads; in any order. */
 void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads);
+
+/* ---- accounts ------------------------------------------------------------------------------------------------ */
+
+/* Add the accounts of the chunks of each row, in their order, to that of the row. */
+void dtd_add_accounts(size_t rows, size_t chunks, const double *totals, double *account);
 
 /* ---- sizes and memory ---------------------------------------------------------------------------------------- */
 

@@ -8,6 +8,16 @@
 
 enum { QUOTIENT_CHUNK = 4096, ROW_CHUNK = 1 << 16 };
 
+void dtd_add_accounts(size_t rows, size_t chunks, const double *totals, double *account) {
+    for (size_t row = 0; row < rows; row++, account += DTD_ACCOUNT_ENTRIES) {
+        for (size_t chunk = 0; chunk < chunks; chunk++) {
+            for (size_t entry = 0; entry < DTD_ACCOUNT_ENTRIES; entry++) {
+                account[entry] += *totals++;
+            }
+        }
+    }
+}
+
 #define REAL float
 #define SUFFIX f32
 #define LARGEST FLT_MAX

@@ -68,15 +68,7 @@ int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevanc
         call.totals[i] = 0;
     }
     dtd_parallel(tasks, NAME(quotient_task), &call, threads);
-    for (size_t row = 0; row < rows; row++) {
-        for (size_t chunk = 0; chunk < call.chunks; chunk++) {
-            const double *const total =
-                call.totals + (row * call.chunks + chunk) * DTD_ACCOUNT_ENTRIES;
-            for (size_t entry = 0; entry < DTD_ACCOUNT_ENTRIES; entry++) {
-                account[row * DTD_ACCOUNT_ENTRIES + entry] += total[entry];
-            }
-        }
-    }
+    dtd_add_accounts(rows, call.chunks, call.totals, account);
     dtd_free(call.totals);
     return DTD_OK;
 }

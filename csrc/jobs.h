@@ -72,7 +72,8 @@ typedef struct {
  * Results of pixel k and output block m lie at place + k pixel + m out_block. With r = NULL: a = the sum + b (NULL: 0),
  * clamped at 0 when relu is set, and z = the second sum where there is one, else the first (each may be NULL).
  * Else: r (+)= p times the first sum, and n times the second where there is one, with p, n of owner (at the same place)
- * by term, whose low and high have the places of one image.
+ * by term, whose low and high have the places of one image; and with next that r is at once divided by next->z (and
+ * next->bias, which has the places of one image), what is booked standing in totals.
  */
 typedef struct {
     dtd_conv_mode mode;
@@ -83,6 +84,9 @@ typedef struct {
     REAL *a, *z;
     const NAME(dtd_term) *term;
     const REAL *owner;
+    const NAME(dtd_conv_next) *next;
+    const REAL *next_z;
+    double *totals;
     REAL *r;
 } NAME(dtd_conv_job);
 
@@ -93,3 +97,12 @@ typedef struct {
     REAL epsilon, limit;
     REAL *s;
 } NAME(dtd_quotient_job);
+
+/* Share: dtd_share for count numbers of one row; the pointers are at the first of them. */
+typedef struct {
+    size_t count, summands;
+    const REAL *x[DTD_SUMMANDS];
+    REAL p_positive, p_negative, epsilon, limit;
+    const REAL *relevance;
+    REAL *r[DTD_SUMMANDS];
+} NAME(dtd_share_job);

@@ -35,46 +35,44 @@ enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 #define SUFFIX f32
 #define LARGEST FLT_MAX
 #define SMALLEST FLT_MIN
-#define SQRT sqrtf
 #define POWER powf
 #include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_quotient.h"
 #include "kernels_conv.h"
 #include "kernels_narrow.h"
 #include "kernels_image.h"
-#include "kernels_quotient.h"
+#include "kernels_sums.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL
 #undef SUFFIX
 #undef LARGEST
 #undef SMALLEST
-#undef SQRT
 #undef POWER
 
 #define REAL double
 #define SUFFIX f64
 #define LARGEST DBL_MAX
 #define SMALLEST DBL_MIN
-#define SQRT sqrt
 #define POWER pow
 #include "kernels_term.h"
 #include "kernels_forward.h"
 #include "kernels_spread.h"
 #include "kernels_train.h"
+#include "kernels_quotient.h"
 #include "kernels_conv.h"
 #include "kernels_narrow.h"
 #include "kernels_image.h"
-#include "kernels_quotient.h"
+#include "kernels_sums.h"
 #include "kernels_pool.h"
 #include "kernels_lrn.h"
 #undef REAL
 #undef SUFFIX
 #undef LARGEST
 #undef SMALLEST
-#undef SQRT
 #undef POWER
 
 const dtd_kernels DTD_JOIN(dtd_kernels, DTD_LEVEL) = {

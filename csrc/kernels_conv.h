@@ -113,9 +113,56 @@ TILES_FUNCTION(conv_split_depthwise, DTD_CONV_SPLIT, 1, 1)
 typedef void (*NAME(conv_function))(size_t, const NAME(dtd_conv_job) *, const REAL *, const REAL *,
                                     const REAL *, const REAL *, VEC *);
 
+/* What the quotients of one row book, lane by lane. */
+typedef struct {
+    double received[LANES], bias[LANES], stabiliser[LANES], lost[LANES];
+} NAME(conv_books);
+
+/* What the quotients of one vector of channels book, over the pixels of a tile. */
+typedef struct {
+    VEC received, bias, stabiliser, lost;
+} NAME(conv_page);
+
+/* r as the layer below takes it: see dtd_conv_next. */
+DTD_INLINE VEC NAME(conv_quotient)(const NAME(dtd_conv_job) *job, size_t place, VEC r,
+                                   NAME(conv_page) *page) {
+    const NAME(dtd_conv_next) *const next = job->next;
+    const int stabilised = next->epsilon > 0;
+    VEC z = NAME(vec_load)(job->next_z + place), b = {0}, added;
+    IVEC fit;
+    if (next->bias) {
+        b = NAME(vec_load)(next->bias + place);
+        z += b;
+    }
+    const VEC s = NAME(quotient_vector)(r, z, stabilised, NAME(vec_set)(next->epsilon),
+                                        NAME(vec_set)(next->limit), &added, &fit);
+    page->received += r;
+    page->lost += (VEC)((IVEC)r & ~fit);
+    page->bias += b * s;
+    page->stabiliser += added * s;
+    return s;
+}
+
+static void NAME(turn_page)(const NAME(conv_page) *page, NAME(conv_books) *books) {
+    NAME(book)(books->received, page->received);
+    NAME(book)(books->bias, page->bias);
+    NAME(book)(books->stabiliser, page->stabiliser);
+    NAME(book)(books->lost, page->lost);
+}
+
+static void NAME(close_books)(const NAME(conv_books) *books, double *totals) {
+    for (size_t c = 0; c < LANES; c++) {
+        totals[DTD_ACCOUNT_RECEIVED] += books->received[c];
+        totals[DTD_ACCOUNT_BIAS] += books->bias[c];
+        totals[DTD_ACCOUNT_STABILISER] += books->stabiliser[c];
+        totals[DTD_ACCOUNT_LOST] += books->lost[c];
+    }
+}
+
 /* What becomes of the sums of count pixels of one vector of output channels; place: where it lies in the outputs. */
 static void NAME(conv_finish)(const NAME(dtd_conv_job) *job, size_t place, const REAL *bias,
-                              size_t count, const VEC *first, const VEC *second) {
+                              size_t count, const VEC *first, const VEC *second,
+                              NAME(conv_books) *books) {
     const VEC zero = {0};
     if (job->r == NULL) {
         const VEC b = bias ? NAME(vec_load)(bias) : zero;
@@ -137,6 +184,7 @@ static void NAME(conv_finish)(const NAME(dtd_conv_job) *job, size_t place, const
         return;
     }
     const NAME(dtd_term) *const term = job->term;
+    NAME(conv_page) page = {zero, zero, zero, zero};
     for (size_t k = 0; k < count; k++, place += job->pixel) {
         const VEC x = NAME(vec_load)(job->owner + place);
         const VEC low = term->low ? NAME(vec_load)(term->low + place) : zero,
@@ -150,7 +198,10 @@ static void NAME(conv_finish)(const NAME(dtd_conv_job) *job, size_t place, const
         if (job->accumulate) {
             r += NAME(vec_load)(job->r + place);
         }
-        NAME(vec_store)(job->r + place, r);
+        NAME(vec_store)(job->r + place, job->next ? NAME(conv_quotient)(job, place, r, &page) : r);
+    }
+    if (job->next) {
+        NAME(turn_page)(&page, books);
     }
 }
 
@@ -190,6 +241,7 @@ static void NAME(conv_row)(const NAME(dtd_conv_job) *job) {
                               two = job->depthwise ? NULL : functions[job->mode][2];
     const size_t all = job->outputs * PARTS;
     VEC sums[CONV_MOST];
+    NAME(conv_books) books = {{0}, {0}, {0}, {0}};
     for (size_t done = 0; done < job->pixels;) {
         const size_t rest = job->pixels - done, tile = NAME(conv_next)(rest, job->exact),
                      present = tile < rest ? tile : rest;
@@ -205,14 +257,17 @@ static void NAME(conv_row)(const NAME(dtd_conv_job) *job) {
             const size_t place = job->place + done * job->pixel;
             NAME(conv_finish)(job, place + v / PARTS * job->out_block + part,
                               job->b ? job->b + v * LANES : NULL, present, sums,
-                              dual ? sums + tile : NULL);
+                              dual ? sums + tile : NULL, &books);
             if (vectors == 2) {
                 NAME(conv_finish)(job, place + (v + 1) / PARTS * job->out_block + next,
                                   job->b ? job->b + (v + 1) * LANES : NULL, present, sums + tile,
-                                  NULL);
+                                  NULL, &books);
             }
             v += vectors;
         }
         done += present;
+    }
+    if (job->next) {
+        NAME(close_books)(&books, job->totals);
     }
 }

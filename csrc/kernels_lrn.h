@@ -1,13 +1,13 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Template (REAL, SUFFIX, SQRT, POWER) of kernels.c: local response normalisation. */
+/* Template (REAL, SUFFIX, POWER) of kernels.c: local response normalisation. */
 
 /* result_c = v_c^-power; 0.75, as published, by square roots. */
 DTD_INLINE void NAME(lrn_power)(double power, const REAL *v, REAL *result) {
     if (power == 0.75) {
-        for (size_t c = 0; c < DTD_BLOCK; c++) {
-            const REAL root = SQRT(v[c]);
-            result[c] = 1 / (root * SQRT(root));
+        for (size_t c = 0; c < DTD_BLOCK; c += LANES) {
+            const VEC root = NAME(vec_sqrt)(NAME(vec_load)(v + c));
+            NAME(vec_store)(result + c, NAME(vec_set)(1) / (root * NAME(vec_sqrt)(root)));
         }
     } else {
         for (size_t c = 0; c < DTD_BLOCK; c++) {

@@ -7,6 +7,7 @@
 
 /* Pixels of a tile, so that pixels x channels x (dual: 2) accumulators and the weights fit the registers. */
 #define NARROW_PIXELS(channels, dual) ((CONV_MOST - 4) / ((channels) * ((dual) ? 2 : 1)))
+_Static_assert(CONV_MOST - 4 <= DTD_CONV_BEYOND + 1, "a tile reads too far beyond its row");
 
 /*
  * One tile: results[(pixel * channels + c) * sums + d], d = 0, and 1 in the dual modes: the sum of f(w) x over blocks,
@@ -111,6 +112,7 @@ static void NAME(narrow_row)(const NAME(dtd_conv_job) *job) {
     const NAME(narrow_function) tile = functions[job->mode][channels == 1   ? 0
                                                             : channels == 3 ? 1
                                                                             : 2];
+    NAME(conv_books) books = {{0}, {0}, {0}, {0}};
     for (size_t done = 0; done < job->pixels;) {
         const size_t rest = job->pixels - done;
         const int one = job->exact && rest < most;
@@ -132,8 +134,11 @@ static void NAME(narrow_row)(const NAME(dtd_conv_job) *job) {
             }
             NAME(conv_finish)(job, job->place + done * job->pixel + part * LANES,
                               job->b ? job->b + part * LANES : NULL, present, first,
-                              dual ? second : NULL);
+                              dual ? second : NULL, &books);
         }
         done += present;
+    }
+    if (job->next) {
+        NAME(close_books)(&books, job->totals);
     }
 }

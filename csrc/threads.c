@@ -6,12 +6,19 @@
  * for them for ever), so a forked child works serially, or, once it has set its own number of threads, with threads
  * of its own.
  */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* sched_getcpu and the sets of processors */
+#endif
 #include <stdatomic.h>
 
 #include "dtd_internal.h"
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+
+#if defined(__linux__) && defined(_OPENMP)
+#include <sched.h>
 #endif
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -75,25 +82,28 @@ int dtd_get_num_threads(void) {
 /*
  * Late teams. Where other programs hold the processors, the threads of a team come late, and the caller waits for them
  * at the start and the end of a region for longer than all of the work would have taken it: a time slice of some milliseconds for
- * tens of microseconds of work. A team that came so late is left out of the next calls, four times as many after each time;
- * one that comes in time halves the number. Results do not depend on it: they are the same for any number of threads.
+ * tens of microseconds of work. After a team that came so late, calls go alone for a while, four times as long after
+ * each time; one that comes in time halves that. It is time that counts, not calls: a burst of another program passes in
+ * milliseconds, however large the calls are. Results do not depend on it: they are the same for any number of threads.
  */
-enum { FIRST_PENALTY = 4, MOST_PENALTY = 4096 };
 static const double LATE_SECONDS = 1e-3, LATE_RATIO = 4;
-static const double LARGE_WORK = 1 << 28; /* work that is worth waiting for */
-static atomic_int calls_alone, penalty;
+static const double FIRST_PENALTY = 2e6, MOST_PENALTY = 256e6; /* nanoseconds */
+static const double LARGE_WORK = 1 << 28;                      /* work that is worth waiting for */
+static atomic_llong alone_until, penalty; /* nanoseconds of the clock of OpenMP */
 
 #ifdef _OPENMP
 static void judge_team(double busy, double waited) {
-    const int known = atomic_load_explicit(&penalty, memory_order_relaxed);
+    const double known = (double)atomic_load_explicit(&penalty, memory_order_relaxed);
     if (waited > LATE_SECONDS && waited > LATE_RATIO * busy) {
-        const int next = known == 0                 ? FIRST_PENALTY
-                         : 4 * known < MOST_PENALTY ? 4 * known
-                                                    : MOST_PENALTY;
-        atomic_store_explicit(&penalty, next, memory_order_relaxed);
-        atomic_store_explicit(&calls_alone, next, memory_order_relaxed);
+        const double wanted = known == 0 ? FIRST_PENALTY : 4 * known;
+        const double next = wanted < MOST_PENALTY ? wanted : MOST_PENALTY;
+        const double until = omp_get_wtime() * 1e9 + next;
+        atomic_store_explicit(&penalty, (long long)next, memory_order_relaxed);
+        atomic_store_explicit(&alone_until, (long long)until, memory_order_relaxed);
     } else if (known > 0) {
-        atomic_store_explicit(&penalty, known / 2, memory_order_relaxed);
+        const double next = known / 2;
+        atomic_store_explicit(&penalty, next < FIRST_PENALTY / 2 ? 0 : (long long)next,
+                              memory_order_relaxed);
     }
 }
 #endif
@@ -102,12 +112,45 @@ int dtd_threads_for(double work) {
     if (work < SMALL_WORK) {
         return 1;
     }
-    if (work < LARGE_WORK && atomic_load_explicit(&calls_alone, memory_order_relaxed) > 0) {
-        atomic_fetch_sub_explicit(&calls_alone, 1, memory_order_relaxed);
-        return 1;
+#ifdef _OPENMP
+    const long long until = atomic_load_explicit(&alone_until, memory_order_relaxed);
+    if (until > 0 && work < LARGE_WORK) {
+        if (omp_get_wtime() * 1e9 < (double)until) {
+            return 1;
+        }
+        atomic_store_explicit(&alone_until, 0, memory_order_relaxed);
     }
+#endif
     return dtd_get_num_threads();
 }
+
+#ifdef _OPENMP
+/*
+ * Shared processors. After a pause, or a burst of another program, Linux may wake a team's thread on the processor of
+ * the caller and leave it there for many milliseconds, while another processor idles: two threads, then, are slower
+ * than one. A thread that finds itself there moves away: for a moment it allows itself all its processors but this
+ * one, and then all of them again.
+ */
+#ifdef __linux__
+static int this_processor(void) { return sched_getcpu(); }
+
+static void leave_processor(int callers) {
+    cpu_set_t all, others;
+    if (callers < 0 || callers >= CPU_SETSIZE || sched_getcpu() != callers ||
+        sched_getaffinity(0, sizeof all, &all) != 0) {
+        return;
+    }
+    others = all;
+    CPU_CLR((size_t)callers, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) {
+        (void)sched_setaffinity(0, sizeof all, &all);
+    }
+}
+#else
+static int this_processor(void) { return -1; }
+static void leave_processor(int callers) { (void)callers; }
+#endif
+#endif
 
 #if defined(_OPENMP) && HAVE_FORK
 typedef struct {
@@ -157,11 +200,14 @@ void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads) {
         const int team = tasks < (size_t)threads ? (int)tasks : threads;
         const double begun = omp_get_wtime();
         double started = begun, done = begun;
+        const int callers = this_processor();
 #pragma omp parallel num_threads(team)
         {
             const int worker = omp_get_thread_num();
             if (worker == 0) {
                 started = omp_get_wtime();
+            } else {
+                leave_processor(callers);
             }
 #pragma omp for schedule(dynamic, 1) nowait
             for (long long i = 0; i < count; i++) {

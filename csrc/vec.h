@@ -11,6 +11,7 @@
  *   vec_set_T                    one number in all lanes
  *   vec_fma_T(a, b, c)           a b + c, fused where the level has it
  *   vec_positive_T, vec_negative_T   max(0, v), min(0, v)
+ *   vec_sqrt_T(v)                the square root of each
  *   vec_choose_T(v, a, b)        a where v >= 0, b where v < 0; either where v is 0 of any sign
  *   vec_where_T(condition, v)    v where condition is not 0, else 0
  *   vec_sums_T(v, sums)          the sums of four vectors; every vector is summed in the same order
@@ -162,6 +163,9 @@ DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)_mm512_min_epi64((__m512i)v, _mm512_setzero_si512());
 }
 
+DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return _mm512_sqrt_ps(v); }
+DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return _mm512_sqrt_pd(v); }
+
 DTD_INLINE vec_f32 vec_choose_f32(vec_f32 v, vec_f32 a, vec_f32 b) {
     return _mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)v), a, b);
 }
@@ -222,6 +226,9 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return _mm256_min_pd(v, _mm256_setzero_pd()); }
 
+DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return _mm256_sqrt_ps(v); }
+DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return _mm256_sqrt_pd(v); }
+
 DTD_INLINE vec_f32 vec_choose_f32(vec_f32 v, vec_f32 a, vec_f32 b) {
     return _mm256_blendv_ps(a, b, v);
 }
@@ -280,6 +287,8 @@ DTD_INLINE vec_f32 vec_set_f32(float s) { return (vec_f32){s, s, s, s}; }
 DTD_INLINE vec_f64 vec_set_f64(double s) { return (vec_f64){s, s}; }
 
 #if defined(__SSE2__)
+DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return _mm_sqrt_ps(v); }
+DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return _mm_sqrt_pd(v); }
 DTD_INLINE vec_f32 vec_fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return a * b + c; }
 DTD_INLINE vec_f64 vec_fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return a * b + c; }
 DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) { return _mm_max_ps(v, _mm_setzero_ps()); }
@@ -287,6 +296,8 @@ DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) { return _mm_max_pd(v, _mm_setzer
 DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) { return _mm_min_ps(v, _mm_setzero_ps()); }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return _mm_min_pd(v, _mm_setzero_pd()); }
 #elif defined(__ARM_NEON) && defined(__aarch64__)
+DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return (vec_f32)vsqrtq_f32((float32x4_t)v); }
+DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return (vec_f64)vsqrtq_f64((float64x2_t)v); }
 DTD_INLINE vec_f32 vec_fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) {
     return (vec_f32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
@@ -306,6 +317,13 @@ DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)vminq_f64((float64x2_t)v, vdupq_n_f64(0));
 }
 #else
+DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) {
+    return (vec_f32){__builtin_sqrtf(v[0]), __builtin_sqrtf(v[1]), __builtin_sqrtf(v[2]),
+                     __builtin_sqrtf(v[3])};
+}
+DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) {
+    return (vec_f64){__builtin_sqrt(v[0]), __builtin_sqrt(v[1])};
+}
 DTD_INLINE vec_f32 vec_fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return a * b + c; }
 DTD_INLINE vec_f64 vec_fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return a * b + c; }
 DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) {

@@ -782,6 +782,89 @@ def graph_redistribute(nodes, inputs, relevance, output, rules):
     return _back(nodes, inputs, relevance, output, send), entries
 
 
+# ---------------------------------------------------------------------------- min-max model
+
+
+def minmax_forward(x, R_l, v, u, d, size):
+    """a_j = min(0, sum_l R_l u_lj + d_j), y_j = max(0, sum_i x_i v_ij + a_j), R_k = sum_group y_j.
+
+    x (n, i), R_l (n, l), v (i, j), u (l, j), d (j,). Returns a, y (n, j) and the prediction
+    (n, j / size).
+    """
+    a = negative(dense(R_l, u, d))
+    y = positive(dense(x, v) + a)
+    return a, y, _groups(y, size).sum(axis=-1)
+
+
+def minmax_loss(x, R_l, R_k, v, u, d, size, conservation=0.0):
+    """The mean over samples and k of e_k^2, plus a term for the conservation of their sum.
+
+    e_k = prediction_k - R_k; the second term is the mean over samples of (sum_k e_k)^2 / (number of
+    k), times ``conservation``.
+    """
+    error = minmax_forward(x, R_l, v, u, d, size)[2] - _f64(R_k)[0]
+    sums = error.sum(axis=1)
+    return np.mean(error**2) + conservation * np.mean(sums**2) / error.shape[1]
+
+
+def minmax_gradient(x, R_l, R_k, v, u, d, size, conservation=0.0):
+    """Gradient of the loss by v, u and d."""
+    _, y, predicted = minmax_forward(x, R_l, v, u, d, size)
+    error = 2 * (predicted - _f64(R_k)[0]) / predicted.size
+    error = error + conservation * error.sum(axis=1, keepdims=True)
+    g = np.repeat(error, size, axis=1) * (y > 0)
+    below = g * (dense(R_l, u, d) <= 0)
+    return dense_weight_gradient(x, g)[0], *dense_weight_gradient(R_l, below)
+
+
+def minmax_redistribute(layers, models, x, relevance, shares):
+    """Send relevance (n, k, outputs) down a chain of detection-pooling layers.
+
+    ``models``: (v, u, d) for each dense layer but the last, from the input up; ``shares`` as for
+    network_redistribute, and the rule of a layer with a model takes v for w. Returns from the input
+    up, for each dense or pool layer, the Redistribution and what was not predicted there (n, k).
+    """
+    values = network_activations(layers, x)
+    (relevance,) = _f64(relevance)
+    n, k, _ = relevance.shape
+    models, shares, steps = [*models, None], list(shares), []
+    upper, waiting = None, None  # R_l, and relevance that waits at a pool for the model below it
+    for (kind, *arguments), below in zip(layers[::-1], values[-2::-1], strict=True):
+        size = None
+        if kind == "NeuronPool":
+            size = below.shape[-1] if arguments[0] is None else arguments[0]
+        if kind == "NeuronPool" and models[-1] is not None:
+            waiting = size
+        elif kind == "NeuronPool":
+            steps.append((pool_redistribute(below, size, relevance), np.zeros((n, k))))
+            relevance = steps[-1][0].relevance
+        elif kind == "Dense":
+            model, rule = models.pop(), shares.pop()
+            w, missed = arguments[0], np.zeros((n, k))
+            received = relevance.sum(axis=-1)
+            if model is not None:
+                w, u, d = model
+                y = np.stack(
+                    [
+                        minmax_forward(below, upper[:, t], w, u, d, waiting or 1)[1]
+                        for t in range(k)
+                    ],
+                    axis=1,
+                )
+                missed, relevance = received - y.sum(axis=-1), y
+                if waiting is not None:
+                    zero = np.zeros((n, k))
+                    pooled = Redistribution(y, received, zero, zero, zero, np.abs(y))
+                    steps.append((pooled, missed))
+                    received, missed = y.sum(axis=-1), np.zeros((n, k))
+            upper, waiting = relevance, None
+            result = redistribute(rule(below, w, None), relevance)
+            result.received = received
+            steps.append((result, missed))
+            relevance = result.relevance
+    return steps[::-1]
+
+
 # ---------------------------------------------------------------------------- the stated bounds
 
 FLOAT32_CONSTANT = 1.0

@@ -60,6 +60,9 @@ def test_version(capsys):
         (["mnist", "--learning-rate", "nan"], "expected a number above 0, got 'nan'"),
         (["titanic", "--passenger", "892"], "expected one of 1 to 891, got 892"),
         (["titanic", "--splits", "0"], "expected a whole number of at least 1, got 0"),
+        (["mnist", "--depth", "3"], "argument --depth: expected one of 1 to 2, got 3"),
+        (["mnist", "--model-iterations", "9"], "argument --model-iterations: needs --depth 2"),
+        (["mnist", "--depth", "2", "--neurons", "42"], "expected a multiple of 4 with --depth 2"),
         (["info", "--seed", "1"], "unrecognized arguments: --seed 1"),
     ],
 )
@@ -115,6 +118,23 @@ def test_mnist(tmp_path, capsys):
     assert content["setting"]["digit"] == 2 and content["explained_pairs"] == 20
     assert (tmp_path / "mnist.png").is_file()
     assert dtd.load(tmp_path / "mnist-network.npz").input_shape == (28 * 56,)
+
+
+@real_data
+def test_mnist_with_two_layers(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    options = ["--depth", "2", "--iterations", "60", "--model-iterations", "5", "--neurons", "16"]
+    assert cli.main(["mnist", *options, "--explained", "20", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "Training-free, z^B" in text and "Min-max, w²" in text and "spread of d" in text
+    names = ["mnist-depth-2-network.npz", "mnist-depth-2.json", "mnist-depth-2.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    network = dtd.load(tmp_path / names[0])
+    assert network.input_shape == (28 * 56,)
+    model = dtd.MinMax.load(tmp_path / names[0])
+    assert list(model.layers_) == ["dense_1"] and model.iterations == 5
+    content = json.loads((tmp_path / names[1]).read_text())
+    assert content["setting"]["iterations"] == 60 and len(content["methods"]) == 4
 
 
 @real_data

@@ -13,7 +13,7 @@ import pytest
 
 import dtdcore as dtd
 from dtdcore import datasets
-from dtdcore.experiments import pairs, reports, titanic
+from dtdcore.experiments import deep_pairs, pairs, reports, titanic
 
 real_data = pytest.mark.skipif(
     not os.environ.get("DTDCORE_DATA"),
@@ -193,6 +193,64 @@ def test_numbers_in_the_figure(value, text):
     from dtdcore.experiments.pairs_figure import _number
 
     assert _number(value) == text
+
+
+# ---------------------------------------------------------------------------------------------
+# Pairs of digits, two layers
+
+SMALL_DEEP = deep_pairs.DeepSetting(
+    data="8x8 digits",
+    digit=0,
+    neurons=40,
+    iterations=4000,
+    model_iterations=2000,
+    model_batch_size=50,
+    train_pairs=3000,
+    model_pairs=2000,
+    test_pairs=400,
+    explained_pairs=100,
+)
+
+
+@pytest.fixture(scope="module")
+def deep_result(parts):
+    return deep_pairs.run(*parts, SMALL_DEEP)
+
+
+def test_both_relevance_models(deep_result):
+    assert deep_result.accuracy > 0.95
+    assert deep_result.mean_absent < 20 < 80 < deep_result.mean_present < 120
+    assert 0.9 < deep_result.explained_variance < 1
+    for rule in ("z^B", "w²"):
+        free = method(deep_result, f"Training-free, {rule}")
+        assert free.consistent.all() and free.error < 1e-3 and free.mean_negative == 0.0
+        trained = method(deep_result, f"Min-max, {rule}")
+        assert trained.positive.all() and trained.mean_negative == 0.0
+        assert not trained.conservative.all() and 0.01 < trained.error < 10
+        assert 0.6 < trained.on_digit < 1.0
+        count, error = deep_result.near(trained)
+        near = np.abs(trained.f - 100) <= 10
+        assert count == near.sum() > 10
+        assert error == pytest.approx(np.abs(trained.f - trained.total)[near].mean())
+    assert deep_result.report["dense_2"].spread == pytest.approx(0, abs=1e-5)
+    assert deep_result.report["dense_1"].spread > 0.01
+
+
+def test_table_json_and_figure_of_two_layers(deep_result):
+    content = json.loads(reports.to_json(deep_pairs.as_json(deep_result)))
+    text = deep_pairs.table(deep_result)
+    assert f"{content['explained_variance']:.4f}" in text and f"{content['accuracy']:.4f}" in text
+    for row, each in zip(content["methods"], deep_result.methods, strict=True):
+        lines = [line for line in text.splitlines() if line.startswith(each.name)]
+        assert f"{each.error:.4f}" in lines[0]
+        assert f"{row['mean_abs_f_minus_sum_near_output']:.4f}" in lines[1]
+    pytest.importorskip("matplotlib")
+    from dtdcore.experiments import pairs_figure
+
+    figure = pairs_figure.draw(deep_result, rows=2)
+    figure.draw_without_rendering()
+    assert "min-max model: explained variance" in figure.get_suptitle()
+    assert len(figure.subfigs[1].axes) == 8
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ BatchNorm is merged beforehand.
 """
 
 import torch
-from nets import HIGH, LOW
-from nets.items import merge_batchnorm
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
 from contenders.cases import read_case
 from contenders.torch_nets import set_threads, versions  # noqa: F401 - the same as there
+from zoo import HIGH, LOW
+from zoo.items import merge_batchnorm
 
 torch.set_grad_enabled(False)
 _max_pool_backward = torch.ops.aten.max_pool2d_with_indices_backward

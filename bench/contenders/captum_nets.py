@@ -13,11 +13,11 @@ import torch
 from captum.attr import LRP
 from captum.attr._utils.custom_modules import Addition_Module
 from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, IdentityRule
-from nets.items import merge_batchnorm
-from nets.to_torch import Graph
 
 from contenders.cases import read_case
 from contenders.torch_nets import set_threads  # noqa: F401 - the same as there
+from zoo.items import merge_batchnorm
+from zoo.to_torch import Graph
 
 warnings.filterwarnings("ignore")  # its own, about hooks, at every call
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import nets
 import numpy as np
-from nets.items import Item
+
+import zoo
+from zoo.items import Item
 
 
 @dataclass(frozen=True)
@@ -24,4 +25,4 @@ class Case:
 def read_case(net: str, inputs: str, targets: str | None) -> Case:
     """The case whose arrays lie in these .npy files."""
     chosen = None if targets is None else np.load(targets)
-    return Case(nets.items_of(net), nets.side_of(net), np.load(inputs), chosen)
+    return Case(zoo.items_of(net), zoo.side_of(net), np.load(inputs), chosen)

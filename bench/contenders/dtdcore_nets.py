@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """dtdcore on whole networks: Zennit's conventions, and its own defaults."""
 
-from nets import HIGH, LOW
-from nets.to_dtdcore import to_dtdcore, zennit_rules
-
 import dtdcore as dtd
 from contenders.cases import read_case
 from contenders.dtdcore_dense import set_threads, versions  # noqa: F401 - the same as there
+from zoo import HIGH, LOW
+from zoo.to_dtdcore import to_dtdcore, zennit_rules
 
 
 def prepare(net: str, inputs: str, targets: str | None) -> dict:

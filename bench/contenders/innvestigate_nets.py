@@ -14,11 +14,11 @@ from importlib.metadata import version
 import numpy as np
 import tensorflow as tf
 from innvestigate.analyzer import BoundedDeepTaylor
-from nets import HIGH, LOW
-from nets.items import merge_batchnorm
-from nets.to_keras import to_keras
 
 from contenders.cases import read_case
+from zoo import HIGH, LOW
+from zoo.items import merge_batchnorm
+from zoo.to_keras import to_keras
 
 tf.compat.v1.disable_eager_execution()
 

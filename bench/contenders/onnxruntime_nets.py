@@ -7,9 +7,9 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-from nets.to_onnx import to_onnx
 
 from contenders.cases import read_case
+from zoo.to_onnx import to_onnx
 
 THREADS = 1
 

@@ -3,9 +3,9 @@
 """PyTorch, forward pass only, eager, ReLU in place as torchvision's networks have it."""
 
 import torch
-from nets.to_torch import Graph
 
 from contenders.cases import read_case
+from zoo.to_torch import Graph
 
 torch.set_grad_enabled(False)
 

@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "stubs"))  # see stubs/torchv
 
 from importlib.metadata import version
 
-from nets import HIGH, LOW
-from nets.to_torch import Graph
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import SpecialFirstLayerMapComposite, layer_map_base
@@ -25,6 +23,8 @@ from zennit.types import Linear
 
 from contenders.cases import read_case
 from contenders.torch_nets import set_threads  # noqa: F401 - the same as there
+from zoo import HIGH, LOW
+from zoo.to_torch import Graph
 
 torch.set_grad_enabled(True)
 

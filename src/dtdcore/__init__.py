@@ -66,7 +66,7 @@ from dtdcore.layers import (
     Upsample,
 )
 from dtdcore.network import Network
-from dtdcore.relevance_models import TrainingFree
+from dtdcore.relevance_models import MinMax, TrainingFree
 from dtdcore.rules import (
     ZB,
     AlphaBeta,
@@ -133,6 +133,7 @@ __all__ = [
     "LeakyReLU",
     "LpPool",
     "MaxPool",
+    "MinMax",
     "Multiply",
     "NearestRoot",
     "Network",

@@ -21,9 +21,14 @@ cdef extern from "dtd.h":
     int dtd_conv_forward_z_f32(
         const dtd_conv_shape *, int, const float *, const float *, const float *, int,
         const dtd_term_f32 *, int, float *, float *) nogil
+    ctypedef struct dtd_conv_next_f32:
+        const float *z
+        const float *bias
+        float epsilon, limit
+        double *account
     int dtd_conv_redistribute_f32(
         const dtd_conv_shape *, int, const float *, const float *, const dtd_term_f32 *, int,
-        const float *, int, float *) nogil
+        const float *, int, const dtd_conv_next_f32 *, float *) nogil
     int dtd_conv_pack_f64(const dtd_conv_shape *, int, const double *, double *) nogil
     int dtd_conv_forward_f64(
         const dtd_conv_shape *, int, const double *, const double *, const double *, int, double *) nogil
@@ -32,9 +37,14 @@ cdef extern from "dtd.h":
     int dtd_conv_forward_z_f64(
         const dtd_conv_shape *, int, const double *, const double *, const double *, int,
         const dtd_term_f64 *, int, double *, double *) nogil
+    ctypedef struct dtd_conv_next_f64:
+        const double *z
+        const double *bias
+        double epsilon, limit
+        double *account
     int dtd_conv_redistribute_f64(
         const dtd_conv_shape *, int, const double *, const double *, const dtd_term_f64 *, int,
-        const double *, int, double *) nogil
+        const double *, int, const dtd_conv_next_f64 *, double *) nogil
 
 
 cdef class ConvShape:
@@ -154,18 +164,34 @@ def conv_redistribute_f32(
     ConvShape shape not None, bint transposed, size_t samples, size_t targets,
     const float[::1] x not None, const float[::1] w not None, tuple coefficients not None,
     const float[::1] low, const float[::1] high, bint nonnegative, const float[::1] s not None,
-    bint accumulate, float[::1] r not None,
+    bint accumulate, float[::1] r not None, const float[::1] next_z=None,
+    const float[::1] next_bias=None, float next_epsilon=0, float next_limit=0,
+    double[:, :, ::1] next_account=None,
 ):
     cdef dtd_conv_shape sized = shape.of(samples, targets)
     cdef dtd_term_f32 term
     conv_images_f32(shape, transposed, samples * targets, s, w, None, r)
     shape1("x", x.shape[0], samples * shape.image(not transposed, sizeof(float)))
     term_f32(&term, coefficients, low, high, shape.image(not transposed, sizeof(float)))
+    cdef dtd_conv_next_f32 after
+    if next_z is not None:
+        if next_account is None:
+            raise ValueError("next_account is missing")
+        shape1("next_z", next_z.shape[0], samples * shape.image(not transposed, sizeof(float)))
+        if next_bias is not None:
+            shape1("next_bias", next_bias.shape[0], shape.image(not transposed, sizeof(float)))
+        shape3(
+            "next_account", next_account.shape[0], next_account.shape[1], next_account.shape[2],
+            samples, targets, 4)
+        after.z, after.bias = in1_f32(next_z), in1_f32(next_bias)
+        after.epsilon, after.limit = next_epsilon, next_limit
+        after.account = account_of(next_account)
+    cdef const dtd_conv_next_f32 *next = &after if next_z is not None else NULL
     cdef int status
     with nogil:
         status = dtd_conv_redistribute_f32(
             &sized, transposed, in1_f32(x), in1_f32(w), &term, nonnegative, in1_f32(s), accumulate,
-            out1_f32(r))
+            next, out1_f32(r))
     check(status)
 
 
@@ -244,16 +270,32 @@ def conv_redistribute_f64(
     ConvShape shape not None, bint transposed, size_t samples, size_t targets,
     const double[::1] x not None, const double[::1] w not None, tuple coefficients not None,
     const double[::1] low, const double[::1] high, bint nonnegative, const double[::1] s not None,
-    bint accumulate, double[::1] r not None,
+    bint accumulate, double[::1] r not None, const double[::1] next_z=None,
+    const double[::1] next_bias=None, double next_epsilon=0, double next_limit=0,
+    double[:, :, ::1] next_account=None,
 ):
     cdef dtd_conv_shape sized = shape.of(samples, targets)
     cdef dtd_term_f64 term
     conv_images_f64(shape, transposed, samples * targets, s, w, None, r)
     shape1("x", x.shape[0], samples * shape.image(not transposed, sizeof(double)))
     term_f64(&term, coefficients, low, high, shape.image(not transposed, sizeof(double)))
+    cdef dtd_conv_next_f64 after
+    if next_z is not None:
+        if next_account is None:
+            raise ValueError("next_account is missing")
+        shape1("next_z", next_z.shape[0], samples * shape.image(not transposed, sizeof(double)))
+        if next_bias is not None:
+            shape1("next_bias", next_bias.shape[0], shape.image(not transposed, sizeof(double)))
+        shape3(
+            "next_account", next_account.shape[0], next_account.shape[1], next_account.shape[2],
+            samples, targets, 4)
+        after.z, after.bias = in1_f64(next_z), in1_f64(next_bias)
+        after.epsilon, after.limit = next_epsilon, next_limit
+        after.account = account_of(next_account)
+    cdef const dtd_conv_next_f64 *next = &after if next_z is not None else NULL
     cdef int status
     with nogil:
         status = dtd_conv_redistribute_f64(
             &sized, transposed, in1_f64(x), in1_f64(w), &term, nonnegative, in1_f64(s), accumulate,
-            out1_f64(r))
+            next, out1_f64(r))
     check(status)

@@ -185,3 +185,141 @@ def lrn_forward_f64(channels: int, numbers: Normalisation, x: F64, y: F64) -> No
 def lrn_gradient_f64(
     channels: int, targets: int, numbers: Normalisation, x: F64, g: F64, gx: F64
 ) -> None: ...
+
+Sizes3 = tuple[int, int, int]
+
+class ConvShape:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        groups: int,
+        in_: Sizes3,
+        out: Sizes3,
+        kernel: Sizes3,
+        stride: Sizes3,
+        dilation: Sizes3,
+        before: Sizes3,
+    ) -> None: ...
+    def packed_size(self, transposed: bool, real_size: int) -> int: ...
+
+def conv_pack_f32(shape: ConvShape, transposed: bool, w: F32, packed: F32) -> None: ...
+def conv_forward_f32(
+    shape: ConvShape,
+    transposed: bool,
+    images: int,
+    x: F32,
+    w: F32,
+    b: F32 | None,
+    relu: bool,
+    a: F32,
+) -> None: ...
+def conv_square_f32(
+    shape: ConvShape, transposed: bool, images: int, x: F32, w: F32, a: F32
+) -> None: ...
+def conv_forward_z_f32(
+    shape: ConvShape,
+    transposed: bool,
+    images: int,
+    x: F32,
+    w: F32,
+    b: F32 | None,
+    relu: bool,
+    coefficients: tuple[float, float, float, float],
+    low: F32 | None,
+    high: F32 | None,
+    nonnegative: bool,
+    a: F32 | None,
+    z: F32,
+) -> None: ...
+def conv_redistribute_f32(
+    shape: ConvShape,
+    transposed: bool,
+    samples: int,
+    targets: int,
+    x: F32,
+    w: F32,
+    coefficients: tuple[float, float, float, float],
+    low: F32 | None,
+    high: F32 | None,
+    nonnegative: bool,
+    s: F32,
+    accumulate: bool,
+    r: F32,
+    next_z: F32 | None = None,
+    next_bias: F32 | None = None,
+    next_epsilon: float = 0,
+    next_limit: float = 0,
+    next_account: F64 | None = None,
+) -> None: ...
+def add_f32(x: F32, y: F32, relu: bool, sum: F32) -> None: ...
+def share_f32(
+    x: list[F32],
+    p_positive: float,
+    p_negative: float,
+    epsilon: float,
+    limit: float,
+    relevance: F32,
+    r: list[F32],
+    account: F64,
+) -> None: ...
+def conv_pack_f64(shape: ConvShape, transposed: bool, w: F64, packed: F64) -> None: ...
+def conv_forward_f64(
+    shape: ConvShape,
+    transposed: bool,
+    images: int,
+    x: F64,
+    w: F64,
+    b: F64 | None,
+    relu: bool,
+    a: F64,
+) -> None: ...
+def conv_square_f64(
+    shape: ConvShape, transposed: bool, images: int, x: F64, w: F64, a: F64
+) -> None: ...
+def conv_forward_z_f64(
+    shape: ConvShape,
+    transposed: bool,
+    images: int,
+    x: F64,
+    w: F64,
+    b: F64 | None,
+    relu: bool,
+    coefficients: tuple[float, float, float, float],
+    low: F64 | None,
+    high: F64 | None,
+    nonnegative: bool,
+    a: F64 | None,
+    z: F64,
+) -> None: ...
+def conv_redistribute_f64(
+    shape: ConvShape,
+    transposed: bool,
+    samples: int,
+    targets: int,
+    x: F64,
+    w: F64,
+    coefficients: tuple[float, float, float, float],
+    low: F64 | None,
+    high: F64 | None,
+    nonnegative: bool,
+    s: F64,
+    accumulate: bool,
+    r: F64,
+    next_z: F64 | None = None,
+    next_bias: F64 | None = None,
+    next_epsilon: float = 0,
+    next_limit: float = 0,
+    next_account: F64 | None = None,
+) -> None: ...
+def add_f64(x: F64, y: F64, relu: bool, sum: F64) -> None: ...
+def share_f64(
+    x: list[F64],
+    p_positive: float,
+    p_negative: float,
+    epsilon: float,
+    limit: float,
+    relevance: F64,
+    r: list[F64],
+    account: F64,
+) -> None: ...

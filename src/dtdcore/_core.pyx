@@ -796,6 +796,7 @@ def train_f64(
 
 
 include "_conv.pxi"
+include "_sums.pxi"
 
 # ---- images: blocked, and windows over them ----------------------------------------------------
 

@@ -21,7 +21,7 @@ class ConservationError(ArithmeticError):
 class AuditEntry:
     """The account of one layer; arrays (n,), or (n, k) for k targets, float64.
 
-    received = passed + bias + stabiliser + lost, to rounding.
+    received = passed + bias + stabiliser + lost + model, to rounding.
     """
 
     name: str
@@ -36,11 +36,20 @@ class AuditEntry:
     stabiliser: np.ndarray
     #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows).
     lost: np.ndarray
+    #: Σ_k (R_k - R̂_k): what a trained relevance model (`MinMax`) did not predict; negative where
+    #: it predicted too much. 0 without such a model.
+    model: np.ndarray
+
+    @property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """received, passed, bias, stabiliser, lost and model."""
+        return (self.received, self.passed, self.bias, self.stabiliser, self.lost, self.model)
 
     @property
     def residual(self) -> np.ndarray:
-        """received - passed - bias - stabiliser - lost: 0 to rounding."""
-        return self.received - self.passed - self.bias - self.stabiliser - self.lost
+        """received - passed - bias - stabiliser - lost - model: 0 to rounding."""
+        received, *parts = self.parts
+        return received - sum(parts)
 
 
 class Audit(Sequence):
@@ -51,10 +60,20 @@ class Audit(Sequence):
     """
 
     def __init__(
-        self, names: list[str], rules: list[Any], accounts: np.ndarray, passed: np.ndarray
+        self,
+        names: list[str],
+        rules: list[Any],
+        accounts: np.ndarray,
+        passed: np.ndarray,
+        model: np.ndarray | None = None,
     ) -> None:
         self._names, self._rules = names, rules
-        self._accounts, self._passed = accounts, passed
+        self._accounts, self._passed, self._model = accounts, passed, model
+
+    @property
+    def has_model(self) -> bool:
+        """Did a trained relevance model predict what was redistributed?"""
+        return self._model is not None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,7 +90,10 @@ class Audit(Sequence):
     def __getitem__(self, key: int | str | slice) -> AuditEntry | Audit:
         """The entry of a layer, by name or place; a slice gives an `Audit`."""
         if isinstance(key, slice):
-            return Audit(self._names[key], self._rules[key], self._accounts[key], self._passed[key])
+            model = None if self._model is None else self._model[key]
+            return Audit(
+                self._names[key], self._rules[key], self._accounts[key], self._passed[key], model
+            )
         if isinstance(key, str) and key not in self._names:
             raise KeyError(f"no layer {key!r} in this audit; there are {', '.join(self._names)}")
         place = self._names.index(key) if isinstance(key, str) else range(len(self))[key]
@@ -84,6 +106,7 @@ class Audit(Sequence):
             account[..., BIAS],
             account[..., STABILISER],
             account[..., LOST],
+            np.zeros_like(self._passed[place]) if self._model is None else self._model[place],
         )
 
     def __iter__(self) -> Iterator[AuditEntry]:
@@ -92,7 +115,11 @@ class Audit(Sequence):
     def select(self, target: int) -> Audit:
         """The audit of one of k targets."""
         return Audit(
-            self._names, self._rules, self._accounts[:, :, target], self._passed[:, :, target]
+            self._names,
+            self._rules,
+            self._accounts[:, :, target],
+            self._passed[:, :, target],
+            None if self._model is None else self._model[:, :, target],
         )
 
     @staticmethod
@@ -101,7 +128,10 @@ class Audit(Sequence):
         first = audits[0]
         accounts = np.concatenate([audit._accounts for audit in audits], axis=1)
         passed = np.concatenate([audit._passed for audit in audits], axis=1)
-        return Audit(first._names, first._rules, accounts, passed)
+        model = None
+        if first._model is not None:
+            model = np.concatenate([audit._model for audit in audits], axis=1)
+        return Audit(first._names, first._rules, accounts, passed, model)
 
     def closes(self, rtol: float = 1e-4) -> bool:
         """Does every account close: |residual| ≤ rtol · (the largest of its parts)?"""
@@ -128,13 +158,13 @@ class Audit(Sequence):
                 f"passed on {entry.passed[worst]:g} for sample {place}: absorbed by the bias "
                 f"{entry.bias[worst]:g}, by the stabiliser {entry.stabiliser[worst]:g}, lost at "
                 f"z = 0 {entry.lost[worst]:g}"
+                + (f", not predicted {entry.model[worst]:g}" if self.has_model else "")
             )
 
     def complain(self) -> None:
         """Raise a FloatingPointError naming the first layer where relevance overflowed."""
         for entry in self:
-            sums = (entry.received, entry.passed, entry.bias, entry.stabiliser, entry.lost)
-            if not all(np.all(np.isfinite(part)) for part in sums):
+            if not all(np.all(np.isfinite(part)) for part in entry.parts):
                 raise FloatingPointError(
                     f"relevance overflows in layer {entry.name} ({entry.rule!r}); "
                     "try float64, or a rule with a stabiliser such as Epsilon"
@@ -143,11 +173,11 @@ class Audit(Sequence):
     def table(self) -> list[tuple[str, ...]]:
         """Rows of text: a heading, then a row per layer with sums over samples and targets."""
         heading = ("layer", "rule", "received", "passed on", "bias", "stabiliser", "lost at z=0")
-        lines = [heading]
+        shown = 5 + self.has_model
+        lines = [(*heading, "not predicted")[: 2 + shown]]
         for e in self:
-            parts = (e.received, e.passed, e.bias, e.stabiliser, e.lost)
             rule = "-" if e.rule is None else str(e.rule)
-            lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in parts)))
+            lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in e.parts[:shown])))
         return lines
 
     def __repr__(self) -> str:
@@ -155,8 +185,7 @@ class Audit(Sequence):
 
 
 def _scale(entry: AuditEntry) -> np.ndarray:
-    parts = (entry.received, entry.passed, entry.bias, entry.stabiliser, entry.lost)
-    return np.max([np.abs(part) for part in parts], axis=0)
+    return np.max([np.abs(part) for part in entry.parts], axis=0)
 
 
 def format_table(lines: Sequence[Sequence[str]], left: int = 2) -> str:

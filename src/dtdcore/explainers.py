@@ -21,7 +21,7 @@ from dtdcore.domains import Domain, Reals
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.plan import Plan
-from dtdcore.relevance_models import TrainingFree
+from dtdcore.relevance_models import Planner, RelevanceModel, TrainingFree
 from dtdcore.rules import Epsilon, Rule
 from dtdcore.targets import choose_targets, one_hot, pick
 
@@ -74,6 +74,8 @@ class Redistribution(Explainer):
         same bits. No bound by default. (`memory` predicts what a batch needs.)
     """
 
+    #: Makes what runs a network: see `RelevanceModel.planner`.
+    _planner: Planner = staticmethod(Network.plan)
     #: Where the inputs must lie; None: anywhere.
     domain: Domain | Mapping[str, Domain] | None = None
 
@@ -116,7 +118,7 @@ class Redistribution(Explainer):
             output = None if node is None else network.value(node)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
-            plan = self._plans[dtype, node] = network.plan(rules, dtype, output)
+            plan = self._plans[dtype, node] = self._planner(network, rules, dtype, output)
         return plan
 
     def summary(self) -> str:
@@ -328,7 +330,8 @@ class DeepTaylor(Redistribution):
     The domain of the inputs gives the rule of the layers that meet them: `Reals()` the w²-rule,
     `NonNegative()` z⁺, `Box(low, high)` z^B; all layers above take z⁺, sums and scales among them,
     and pools pass relevance on in proportion. It starts from max(0, f_target). Where no bias is
-    positive, the heatmaps are consistent: conservative and positive.
+    positive, the heatmaps are consistent: conservative and positive. (With `MinMax` they are
+    positive, and conservative as far as its predictions are right.)
 
     Parameters
     ----------
@@ -336,8 +339,9 @@ class DeepTaylor(Redistribution):
     domain : Domain
         Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`; a
         dict by name for a network of several inputs, or one for all.
-    relevance_model : TrainingFree
-        How relevance depends on hidden activations.
+    relevance_model : TrainingFree or MinMax
+        How relevance depends on hidden activations: `TrainingFree()` (the default), or a `MinMax`
+        that was fitted to this network.
     pooling : "proportional" or "winner"
         How pools pass relevance on: the method's formula, or all to the largest.
     strict : bool
@@ -358,7 +362,7 @@ class DeepTaylor(Redistribution):
         self,
         network: Network,
         domain: Domain | Mapping[str, Domain] | None = None,
-        relevance_model: TrainingFree | None = None,
+        relevance_model: RelevanceModel | None = None,
         pooling: str = "proportional",
         *,
         strict: bool = False,
@@ -367,10 +371,15 @@ class DeepTaylor(Redistribution):
     ) -> None:
         domain = Reals() if domain is None else domain
         by_input(_check_network(network), domain)
-        if relevance_model is not None and not isinstance(relevance_model, TrainingFree):
-            raise TypeError(f"relevance_model must be TrainingFree(), got {relevance_model!r}")
-        self.domain = domain
-        self.relevance_model = relevance_model or TrainingFree()
+        if relevance_model is None:
+            relevance_model = TrainingFree()
+        if not isinstance(relevance_model, RelevanceModel):
+            raise TypeError(
+                "relevance_model must be TrainingFree() or a fitted MinMax, "
+                f"got {relevance_model!r}"
+            )
+        self.domain, self.pooling, self.relevance_model = domain, pooling, relevance_model
+        self._planner = relevance_model.planner(network, pooling)
         choose = partial(domain_rules, domain=domain)
         super().__init__(network, choose, pooling, strict, tolerance, max_memory)
 
@@ -379,7 +388,8 @@ class DeepTaylor(Redistribution):
 
     def __repr__(self) -> str:
         pooling = "" if self.pooling == "proportional" else f", pooling={self.pooling!r}"
-        return f"DeepTaylor({self.domain!r}{pooling})"
+        model = "" if self.relevance_model == TrainingFree() else f", {self.relevance_model!r}"
+        return f"DeepTaylor({self.domain!r}{model}{pooling})"
 
 
 class LRP(Redistribution):

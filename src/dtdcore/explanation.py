@@ -104,8 +104,9 @@ class Explanation:
 
         It holds format, relevance, inputs, output, explained, method, target (where there is
         one), and the audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5):
-        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost. Of several
-        inputs it holds relevance/NAME and inputs/NAME.
+        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost. Where a trained
+        relevance model took part, `audit_model` (layers, n[, k]) holds what it did not predict. Of
+        several inputs it holds relevance/NAME and inputs/NAME.
         """
         several = isinstance(self.inputs, dict)
         arrays: dict[str, Any] = {"format": np.array(FORMAT)}
@@ -128,6 +129,8 @@ class Explanation:
                     for e in self.audit
                 ]
             )
+            if self.audit.has_model:
+                arrays["audit_model"] = np.array([e.model for e in self.audit])
         return write_npz(path, **arrays)
 
     def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure | SubFigure:

@@ -242,10 +242,13 @@ class Network:
     def _plain_plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
         plan = self._plans.get((dtype, node))
         if plan is None:
-            output = None if node is None else self.value(node)
+            network = self.merged()
+            if node is not None and node in network.lost:
+                network = self
+            output = None if node is None else network.value(node)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
-            plan = self._plans[dtype, node] = self.plan(None, dtype, output)
+            plan = self._plans[dtype, node] = network.plan(None, dtype, output)
         return plan
 
     def check_inputs(self, x: Any, domain: Any = None) -> Any:

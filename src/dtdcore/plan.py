@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from dtdcore.adding import added
 from dtdcore.arena import Arena, independent, using
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
-from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import ReLU
 from dtdcore.rules import Rule
+from dtdcore.steps.base import RECEIVED
 
 if TYPE_CHECKING:
     from dtdcore.network import Network
@@ -89,6 +91,37 @@ class Plan:
                 self.audited.append(self.names[value])
                 self.rules.append(rules[value - m])
             self.back.append((value, step, source, sources, place))
+        #: For places in the audit whose layer passes all it gives to one that counts what arrives:
+        #: that layer's place. One sum serves both.
+        self.counted = self._counted()
+        #: For values: the step that gives it and its place in the audit, where the step that takes
+        #: it makes that one's quotient at once.
+        self.ahead = self._ahead()
+
+    def _counted(self) -> dict[int, int]:
+        uses: dict[int, int] = {}
+        for _, _, _, sources, _ in self.back:
+            for source in sources:
+                uses[source] = uses.get(source, 0) + 1
+        counting = {
+            value: place
+            for value, step, _, _, place in self.back
+            if place is not None and step.counts and uses.get(value) == 1
+        }
+        return {
+            place: counting[source]
+            for _, _, source, _, place in self.back
+            if place is not None and source in counting
+        }
+
+    def _ahead(self) -> dict[int, tuple[int, Step, int]]:
+        given = {value: (value, step, place) for value, step, _, _, place in self.back}
+        above = {
+            value: given[source]
+            for value, step, source, _, place in self.back
+            if place in self.counted and step.looks_ahead and given[source][1].looks_ahead
+        }
+        return above
 
     def _start(self, x: Any) -> list[Any]:
         values = [x] if len(self.inputs) == 1 else [x[name] for name in self.inputs]
@@ -209,14 +242,22 @@ class Trace:
                 if place is None:
                     signal = step.redistribute(kept, signal, None)
                 else:
-                    signal = step.redistribute(kept, signal, accounts[place])
-                    parts = (signal,) if source is not None else signal
-                    _add_up(plan.core, parts, passed[place])
+                    if value in plan.ahead:
+                        below, lower, booked = plan.ahead[value]
+                        ahead = lower.ahead(saved[below], accounts[booked])
+                        signal = step.redistribute(kept, signal, accounts[place], ahead)
+                    else:
+                        signal = step.redistribute(kept, signal, accounts[place])
+                    if place not in plan.counted:
+                        parts = (signal,) if source is not None else signal
+                        _add_up(plan.core, parts, passed[place])
                 if source is None:
                     _arrive(arriving, sources, signal)
                 else:
                     already = arriving[source]
-                    arriving[source] = signal if already is None else _meet(already, signal)
+                    arriving[source] = signal if already is None else added((already, signal), 2)
+        for place, below in plan.counted.items():
+            book[4][place] = accounts[below, :, :, RECEIVED]
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
@@ -327,12 +368,4 @@ def _arrive(arriving: list[Any], sources: tuple[int, ...], signals: Sequence[Val
     """Add what flows back to values; where a value was used twice, both parts meet."""
     for source, signal in zip(sources, signals, strict=True):
         already = arriving[source]
-        arriving[source] = signal if already is None else _meet(already, signal)
-
-
-def _meet(one: Value, other: Value) -> Value:
-    """The sum of two signals, blocked if one of them is."""
-    if type(one) is Blocked or type(other) is Blocked:
-        one, other = to_blocked(one, 2), to_blocked(other, 2)
-        return Blocked(one.array + other.array, one.channels, lead=2)
-    return one + other
+        arriving[source] = signal if already is None else added((already, signal), 2)

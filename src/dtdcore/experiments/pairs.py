@@ -11,6 +11,7 @@ root and deep Taylor decomposition are compared: are they conservative, are they
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,6 +130,16 @@ class Result:
     iterations: int
     train_seconds: float
 
+    @property
+    def title(self) -> str:
+        """What the figure says above all."""
+        setting = self.setting
+        return (
+            f"{setting.data}: is there a {setting.digit} beside the distractor?   "
+            f"{setting.neurons} detection neurons, {self.iterations:,} iterations, "
+            f"accuracy {self.accuracy:.3f} on {setting.test_pairs:,} held-out pairs"
+        )
+
 
 def explainers(network: Network) -> dict[str, Explainer]:
     """The four methods of the figure, by name; pixels lie in ℝ^d or, for z^B, in [0, 1]^d."""
@@ -159,9 +170,11 @@ def run(train: Digits, test: Digits, setting: Setting, *, progress: bool | str =
     model, train_seconds = _train(train, setting, progress)
     network = model.network_
     pairs = digit_pairs(*test, setting.digit, setting.test_pairs, setting.seed + 1)
-    f = network.forward(_flat(pairs.images)).reshape(-1).astype(np.float64)
-    explained = _first(pairs, setting.explained_pairs)
-    methods = tuple(_explain(name, each, explained) for name, each in explainers(network).items())
+    f = network.forward(flat(pairs.images)).reshape(-1).astype(np.float64)
+    explained = first_pairs(pairs, setting.explained_pairs)
+    methods = tuple(
+        explain_pairs(name, each, explained) for name, each in explainers(network).items()
+    )
     return Result(
         setting=setting,
         network=network,
@@ -190,13 +203,14 @@ def _train(
         progress=progress,
     )
     start = time.perf_counter()
-    model.fit(_flat(pairs.images), pairs.outputs(setting.output))
+    model.fit(flat(pairs.images), pairs.outputs(setting.output))
     return model, time.perf_counter() - start
 
 
-def _explain(name: str, explainer: Explainer, pairs: DigitPairs) -> Method:
+def explain_pairs(name: str, explainer: Explainer, pairs: DigitPairs) -> Method:
+    """One method's heatmaps of these pairs, and what Definitions 1-3 say of them."""
     start = time.perf_counter()
-    explanation: Explanation = explainer(_flat(pairs.images))
+    explanation: Explanation = explainer(flat(pairs.images))
     seconds = time.perf_counter() - start
     heatmaps = explanation.relevance.reshape(pairs.images.shape)
     positive = np.maximum(heatmaps, 0.0)
@@ -216,11 +230,13 @@ def _explain(name: str, explainer: Explainer, pairs: DigitPairs) -> Method:
     )
 
 
-def _flat(images: np.ndarray) -> np.ndarray:
+def flat(images: np.ndarray) -> np.ndarray:
+    """Images as rows of pixels."""
     return images.reshape(len(images), -1)
 
 
-def _first(pairs: DigitPairs, count: int) -> DigitPairs:
+def first_pairs(pairs: DigitPairs, count: int) -> DigitPairs:
+    """The first pairs of these."""
     return DigitPairs(
         pairs.images[:count],
         pairs.digits[:count],
@@ -233,32 +249,6 @@ def _first(pairs: DigitPairs, count: int) -> DigitPairs:
 def table(result: Result) -> str:
     """The result as text: detection, then a row for each method."""
     setting, count = result.setting, len(result.pairs)
-    lines: list[tuple[str, ...]] = [
-        (
-            "method",
-            "<|f - sum R|>",
-            "<sum min(0,R)>",
-            "conservative",
-            "positive",
-            "consistent",
-            "on the digit",
-            "ms/image",
-        )
-    ]
-    for method in result.methods:
-        lines.append(
-            (
-                method.name,
-                f"{method.error:.4f}",
-                f"{method.mean_negative:.4f}",
-                *(
-                    f"{flags.mean():.1%}"
-                    for flags in (method.conservative, method.positive, method.consistent)
-                ),
-                f"{method.on_digit:.1%}",
-                f"{1e3 * method.seconds / max(count, 1):.3f}",
-            )
-        )
     return "\n".join(
         [
             f"{setting.data}: find the digit {setting.digit} beside a distractor of 4-9; "
@@ -271,9 +261,40 @@ def table(result: Result) -> str:
             f"at most {result.largest:.1f}.",
             "",
             f"Heatmaps of {count:,} held-out pairs:",
-            format_table(lines, left=1),
+            method_table(result.methods),
         ]
     )
+
+
+def method_table(methods: Sequence[Method]) -> str:
+    """A row for each method: what Definitions 1-3 say of its heatmaps, on average."""
+    lines: list[tuple[str, ...]] = [
+        (
+            "method",
+            "<|f - sum R|>",
+            "<sum min(0,R)>",
+            "conservative",
+            "positive",
+            "consistent",
+            "on the digit",
+            "ms/image",
+        )
+    ]
+    for method in methods:
+        lines.append(
+            (
+                method.name,
+                f"{method.error:.4f}",
+                f"{method.mean_negative:.4f}",
+                *(
+                    f"{flags.mean():.1%}"
+                    for flags in (method.conservative, method.positive, method.consistent)
+                ),
+                f"{method.on_digit:.1%}",
+                f"{1e3 * method.seconds / max(len(method.f), 1):.3f}",
+            )
+        )
+    return format_table(lines, left=1)
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -287,17 +308,19 @@ def as_json(result: Result) -> dict[str, Any]:
         "mean_output_absent": result.mean_absent,
         "largest_output": result.largest,
         "explained_pairs": len(result.pairs),
-        "methods": [
-            {
-                "name": method.name,
-                "mean_abs_f_minus_sum": method.error,
-                "mean_sum_negative": method.mean_negative,
-                "conservative": float(method.conservative.mean()),
-                "positive": float(method.positive.mean()),
-                "consistent": float(method.consistent.mean()),
-                "share_on_digit": method.on_digit,
-                "seconds": method.seconds,
-            }
-            for method in result.methods
-        ],
+        "methods": [method_json(method) for method in result.methods],
+    }
+
+
+def method_json(method: Method) -> dict[str, Any]:
+    """A method's averages as plain numbers."""
+    return {
+        "name": method.name,
+        "mean_abs_f_minus_sum": method.error,
+        "mean_sum_negative": method.mean_negative,
+        "conservative": float(method.conservative.mean()),
+        "positive": float(method.positive.mean()),
+        "consistent": float(method.consistent.mean()),
+        "share_on_digit": method.on_digit,
+        "seconds": method.seconds,
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from dtdcore.arrays import require
 from dtdcore.colours import BLUE, RED
+from dtdcore.experiments.deep_pairs import DeepResult
 from dtdcore.experiments.pairs import Method, Result
 from dtdcore.plots import draw_comparison
 
@@ -21,13 +22,13 @@ _RED, _BLUE = (tuple(channel / 255.0 for channel in colour) for colour in (RED, 
 _GREY = "0.45"
 
 
-def draw(result: Result, rows: int = 6) -> Figure:
+def draw(result: Result | DeepResult, rows: int = 6) -> Figure:
     """Draw heatmaps of several pairs, Σ_p R_p against f(x), and the distribution of R_p.
 
     Parameters
     ----------
     result
-        Of `pairs.run`.
+        Of `pairs.run` or `deep_pairs.run`.
     rows
         How many pairs are shown; the last one does not contain the digit, where there is such.
 
@@ -41,15 +42,10 @@ def draw(result: Result, rows: int = 6) -> Figure:
         Without matplotlib (``pip install 'dtdcore[plot]'``).
     """
     figure_module = require("matplotlib.figure", "plot")
-    setting, chosen = result.setting, _choose(result, rows)
+    chosen = _choose(result, rows)
     height = 1.28 * len(chosen) + 0.6
     figure = figure_module.Figure(figsize=(13.0, height + 6.2), dpi=120, layout="constrained")
-    figure.suptitle(
-        f"{setting.data}: is there a {setting.digit} beside the distractor?   "
-        f"{setting.neurons} detection neurons, {result.iterations:,} iterations, "
-        f"accuracy {result.accuracy:.3f} on {setting.test_pairs:,} held-out pairs",
-        fontsize=12,
-    )
+    figure.suptitle(result.title, fontsize=12)
     upper, lower = figure.subfigures(2, 1, height_ratios=[height, 5.6], hspace=0.02)
     f = result.methods[0].f
     draw_comparison(
@@ -71,7 +67,7 @@ def draw(result: Result, rows: int = 6) -> Figure:
     return figure
 
 
-def _choose(result: Result, rows: int) -> list[int]:
+def _choose(result: Result | DeepResult, rows: int) -> list[int]:
     """The first pairs that show the digit, and one that does not."""
     present = np.flatnonzero(result.pairs.present)
     absent = np.flatnonzero(~result.pairs.present)[: 1 if rows > 1 else 0]

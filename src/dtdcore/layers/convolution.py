@@ -12,10 +12,13 @@ import numpy as np
 
 from dtdcore.arrays import as_float, cast, check_count, check_finite
 from dtdcore.layers.base import Layer, Shape
-from dtdcore.rules import Rule
+from dtdcore.rules import Rule, SearchDirection
 from dtdcore.steps.base import Step
 from dtdcore.steps.convolution import ConvOperator, Window
 from dtdcore.steps.linear import LinearStep, linear_step
+
+#: Of strides, dilations and paddings: sums of their products are whole numbers of 64 bits.
+LARGEST = 2**31 - 1
 
 
 class _Convolution(Layer):
@@ -101,6 +104,8 @@ class _Convolution(Layer):
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
         if rule is None and not relu:
             return LinearStep(self._operator(dtype))
+        if isinstance(rule, SearchDirection):
+            raise TypeError(f"{self!r} cannot take the rule {rule!r}: it is for dense layers")
         # the plain step's weights, packed once, serve all others
         return linear_step(self.step(None, dtype).operator, rule, relu)
 
@@ -290,11 +295,18 @@ def per_axis(value: Any, name: str, axes: int, minimum: int = 1) -> tuple[int, .
         If it is neither, or a number is below `minimum`.
     """
     if isinstance(value, Iterable) and not isinstance(value, str):
-        numbers = tuple(check_count(number, name, minimum) for number in value)
+        numbers = tuple(_number(part, name, minimum) for part in value)
         if len(numbers) != axes:
             raise ValueError(f"{name} must be one number or {axes}, got {len(numbers)}")
         return numbers
-    return (check_count(value, name, minimum),) * axes
+    return (_number(value, name, minimum),) * axes
+
+
+def _number(value: Any, name: str, minimum: int) -> int:
+    number = check_count(value, name, minimum)
+    if number > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}, got {number}")
+    return number
 
 
 def paddings(
@@ -328,12 +340,12 @@ def paddings(
     pairs = []
     for part in padding:
         if isinstance(part, Iterable) and not isinstance(part, str):
-            pair = tuple(check_count(number, "padding", 0) for number in part)
+            pair = tuple(_number(number, "padding", 0) for number in part)
             if len(pair) != 2:
                 raise ValueError(f"padding of an axis must be (before, after), got {pair}")
             pairs.append(pair)
         else:
-            number = check_count(part, "padding", 0)
+            number = _number(part, "padding", 0)
             pairs.append((number, number))
     return tuple(pairs)
 

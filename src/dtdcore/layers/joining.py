@@ -35,6 +35,7 @@ class Add(Layer):
 
     takes_rule = True
     joins = True
+    clamps = True
     default_rule: ClassVar[Rule] = Z(bias=False)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
@@ -43,10 +44,10 @@ class Add(Layer):
             raise ValueError(f"Add() takes inputs of one shape, got {_list(input_shapes)}")
         return input_shapes[0]
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
         if isinstance(rule, SearchDirection) or not (rule is None or isinstance(rule, Rule)):
             raise TypeError(f"Add() cannot take the rule {rule!r}")
-        return AddStep(rule, dtype)
+        return AddStep(rule, dtype, relu)
 
 
 class Concat(Layer):

@@ -151,7 +151,7 @@ class _Windows(_Pool):
 
 class _LinearWindows(_Windows):
     takes_rule = True
-    default_rule: ClassVar[Rule] = ZPlus()
+    default_rule: ClassVar[Rule] = Z(bias=False)
 
     def _rule_step(self, rule: Rule | str, dtype: np.dtype) -> Step:
         return _linear_step(self, rule, dtype)
@@ -168,8 +168,9 @@ class SumPool(_LinearWindows):
     """The sum over a window: y_j = Σ_{i in window(j)} x_i, a linear layer with weights 1.
 
     Each pixel gets its share under the rule, z_j = Σ_i q_ij, R_i = Σ_j q_ij / z_j · R_j, with
-    q_ij = p_i: x⁺_i for z⁺ (the default), x_i for z, ε and γ, x_i - l_i for z^B, 1 for w² and
-    flat; αβ has a sum each for x⁺ and x⁻. All of R_j is lost where z_j = 0. Padding has no part.
+    q_ij = p_i: x⁺_i for z⁺, x_i for z (in a network the default), ε and γ, x_i - l_i for z^B,
+    1 for w² and flat; αβ has a sum each for x⁺ and x⁻. All of R_j is lost where
+    z_j = 0. Padding has no part.
 
     Parameters
     ----------
@@ -330,7 +331,7 @@ class GlobalPool(_Pool):
         self.name, self.kind, self.p = kind, self.KINDS[kind], _power(p)
         self.takes_rule = self.kind in (AVERAGE, SUM)
         self.pools = not self.takes_rule
-        self.default_rule = ZPlus() if self.takes_rule else None
+        self.default_rule = Z(bias=False) if self.takes_rule else None
 
     def _rule_step(self, rule: Rule | str, dtype: np.dtype) -> Step:
         return (_linear_step if self.takes_rule else _choice_step)(self, rule, dtype)

@@ -31,6 +31,10 @@ class Step:
 
     #: False where relevance passes through unchanged, so that there is nothing to account for.
     redistributes = False
+    #: True where RECEIVED of the account is exactly Σ_j R_j of what arrives.
+    counts = False
+    #: True where, of two such steps one above the other, the upper makes the quotient of the lower.
+    looks_ahead = False
     #: False where `redistribute` needs nothing of the forward pass: then a plan saves nothing.
     remembers = True
     #: True where only plain arrays come in and go out; False: plain or blocked, either way.

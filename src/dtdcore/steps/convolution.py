@@ -16,9 +16,12 @@ from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
 from dtdcore.rules import Flat, Rule, Term, WSquare
-from dtdcore.steps.linear import Fixed, Operator, ReadyTerm
+from dtdcore.steps.linear import Ahead, Fixed, Operator, ReadyTerm
 
 Sizes = tuple[int, ...]
+
+#: Sizes of images that an operator remembers.
+SHAPES_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class ConvOperator(Operator):
     """
 
     plain = False
+    looks_ahead = True
 
     def __init__(
         self,
@@ -86,11 +90,13 @@ class ConvOperator(Operator):
 
     # ---- geometry and packed weights
 
-    def packed(self, transposed: bool) -> np.ndarray:
-        """The weights in the order of one direction; made once, when first needed."""
+    def packed(self, shape: _core.ConvShape, transposed: bool) -> np.ndarray:
+        """The weights in the order of one direction, for images of any size; made once.
+
+        Threads that need them at once may each make them: they are the same.
+        """
         packed = self._packed.get(transposed)
         if packed is None:
-            shape = next(iter(self._shapes.values()))
             size = shape.packed_size(transposed, self.weight.itemsize)
             packed = np.empty(size, self.weight.dtype)
             self.core.conv_pack(shape, transposed, self.weight.reshape(-1), packed)
@@ -114,6 +120,8 @@ class ConvOperator(Operator):
                 _three(window.dilation, 1),
                 _three(window.before, 0),
             )
+            if len(self._shapes) >= SHAPES_KEPT:
+                self._shapes.clear()
             self._shapes[sizes] = shape
         return shape
 
@@ -139,7 +147,7 @@ class ConvOperator(Operator):
             self.transposed,
             len(x),
             x.array.reshape(-1),
-            self.packed(self.transposed),
+            self.packed(shape, self.transposed),
             self.bias,
             relu,
             a.reshape(-1),
@@ -157,7 +165,7 @@ class ConvOperator(Operator):
             self.transposed,
             len(x),
             x.array.reshape(-1),
-            self.packed(self.transposed),
+            self.packed(shape, self.transposed),
             self.bias,
             relu,
             term.coefficients,
@@ -202,16 +210,26 @@ class ConvOperator(Operator):
         return to_blocked(plain.astype(self.weight.dtype)).array.reshape(-1)
 
     def spread(
-        self, x: Blocked, term: ReadyTerm, s: np.ndarray, accumulate: bool, result: np.ndarray
+        self,
+        x: Blocked,
+        term: ReadyTerm,
+        s: np.ndarray,
+        accumulate: bool,
+        result: np.ndarray,
+        ahead: Ahead | None = None,
     ) -> None:
         back = not self.transposed
+        following: tuple[Any, ...] = ()
+        if ahead is not None:
+            z, account = ahead.z.reshape(-1), ahead.account
+            following = (z, ahead.bias, ahead.epsilon, ahead.limit, account)
         shape = self.shape(x.spatial)
         self.core.conv_redistribute(
             shape,
             back,
             *s.shape[:2],
             x.array.reshape(-1),
-            self.packed(back),
+            self.packed(shape, back),
             term.coefficients,
             term.low,
             term.high,
@@ -219,6 +237,7 @@ class ConvOperator(Operator):
             s.reshape(-1),
             accumulate,
             result.reshape(-1),
+            *following,
         )
 
     def gradient(self, signal: np.ndarray, geometry: Hashable) -> np.ndarray:
@@ -227,7 +246,7 @@ class ConvOperator(Operator):
         back = not self.transposed
         shape = self.shape(geometry)
         self.core.conv_forward(
-            shape, back, n * k, signal.reshape(-1), self.packed(back), None, False,
+            shape, back, n * k, signal.reshape(-1), self.packed(shape, back), None, False,
             result.reshape(-1),
         )  # fmt: skip
         return result
@@ -249,7 +268,7 @@ class ConvOperator(Operator):
         z = self._room((1,), True, geometry)
         forward, back = self.transposed, not self.transposed
         self.core.conv_square(
-            shape, forward, 1, ones.array.reshape(-1), self.packed(forward), z.reshape(-1)
+            shape, forward, 1, ones.array.reshape(-1), self.packed(shape, forward), z.reshape(-1)
         )
         bias = self.bias * self.bias if rule.bias and self.bias is not None else None
 
@@ -257,7 +276,7 @@ class ConvOperator(Operator):
             n, k = s.shape[:2]
             result = self.inputs(n, k, geometry)
             self.core.conv_square(
-                shape, back, n * k, s.reshape(-1), self.packed(back), result.reshape(-1)
+                shape, back, n * k, s.reshape(-1), self.packed(shape, back), result.reshape(-1)
             )
             return result
 

@@ -13,7 +13,7 @@ from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
 from dtdcore.steps.base import Step
-from dtdcore.steps.linear import Fixed, Operator, ReadyTerm
+from dtdcore.steps.linear import Ahead, Fixed, Operator, ReadyTerm
 
 
 class DenseOperator(Operator):
@@ -73,7 +73,13 @@ class DenseOperator(Operator):
         return ReadyTerm(term.coefficients, *term.bounds((self.inputs_count,), dtype), share)
 
     def spread(
-        self, x: np.ndarray, term: ReadyTerm, s: np.ndarray, accumulate: bool, result: np.ndarray
+        self,
+        x: np.ndarray,
+        term: ReadyTerm,
+        s: np.ndarray,
+        accumulate: bool,
+        result: np.ndarray,
+        ahead: Ahead | None = None,
     ) -> None:
         self.core.dense_redistribute(
             x, self.weight, term.coefficients, term.low, term.high, s, accumulate, result

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dtdcore.adding import added, alike, array_of
 from dtdcore.arena import empty
+from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked, to_plain
 from dtdcore.rules import Rule
 from dtdcore.steps.base import RECEIVED, Step, Value
 from dtdcore.steps.elementwise import check_rule, p_of, redistribute
+
+#: Summands that the core takes at once.
+MOST_SUMMANDS = 8
 
 
 class AddStep(Step):
@@ -25,21 +31,31 @@ class AddStep(Step):
     plain = False
     joins = True
 
-    def __init__(self, rule: Rule | None, dtype: np.dtype) -> None:
-        self.rule = rule
+    def __init__(self, rule: Rule | None, dtype: np.dtype, relu: bool = False) -> None:
+        self.rule, self.relu = rule, relu
         self.redistributes = rule is not None
         self.terms = () if rule is None else rule.terms()
         if rule is not None:
             check_rule(rule, dtype)
+        # the core has the common case: one term, no bounds
+        simple = len(self.terms) == 1 and self.terms[0].low is None
+        self.simple = self.terms[0] if simple else None
+        self.counts = simple
 
     def forward(self, *xs: Value) -> Value:
-        return _sum(_alike(xs, 1))
+        return added(xs, 1, self.relu)
 
     def trace(self, *xs: Value) -> tuple[Value, Any]:
-        xs = _alike(xs, 1)
-        y = _sum(xs)
-        # Only rules with two terms share R_j out by the output.
-        return y, ((xs, y if len(self.terms) > 1 else None) if self.terms else len(xs))
+        if self.rule is None:
+            y = self.forward(*xs)
+            return y, (len(xs), y if self.relu else None)
+        if not self.terms:
+            return self.forward(*xs), len(xs)
+        xs = alike(xs, 1)
+        if len(self.terms) == 1:
+            return added(xs, 1, self.relu), (xs, None)
+        a = added(xs, 1)  # rules with two terms share R_j out by it
+        return added([a], 1, True) if self.relu else a, (xs, a)
 
     def redistribute(self, saved: Any, relevance: Value, account: np.ndarray) -> Any:
         if not self.terms:
@@ -48,20 +64,49 @@ class AddStep(Step):
         xs, y = saved
         blocked = type(xs[0]) is Blocked
         relevance = to_blocked(relevance, 2) if blocked else to_plain(relevance)
-        if blocked and any(term.low is not None for term in self.terms):
-            xs, relevance, blocked = [to_plain(x) for x in xs], to_plain(relevance), False
-            y = None if y is None else to_plain(y)
-        terms = [
-            ([p_of(term, _array(x), _nonnegative(x)) for x in xs], None) for term in self.terms
-        ]
-        a = None if y is None else _array(y)
-        results = redistribute(self.rule, a, terms, _array(relevance), account)
+        if self.simple is not None and len(xs) <= MOST_SUMMANDS:
+            results = self._shares(xs, array_of(relevance), account)
+        else:
+            if blocked and any(term.low is not None for term in self.terms):
+                xs, relevance, blocked = [to_plain(x) for x in xs], to_plain(relevance), False
+                y = None if y is None else to_plain(y)
+            terms = [
+                ([p_of(term, array_of(x), _nonnegative(x)) for x in xs], None)
+                for term in self.terms
+            ]
+            a = None if y is None else array_of(y)
+            results = redistribute(self.rule, a, terms, array_of(relevance), account)
         if blocked:
             return tuple(Blocked(result, relevance.channels, lead=2) for result in results)
         return tuple(results)
 
+    def _shares(
+        self, xs: Sequence[Value], relevance: np.ndarray, account: np.ndarray
+    ) -> list[np.ndarray]:
+        n, k = relevance.shape[:2]
+        columns = math.prod(relevance.shape[2:])
+        dtype = relevance.dtype
+        results = [empty(relevance.shape, dtype) for _ in xs]
+        kernels(dtype).share(
+            [np.ascontiguousarray(array_of(x)).reshape(n, columns) for x in xs],
+            self.simple.p_positive,
+            self.simple.p_negative,
+            self.rule.epsilon,
+            float(np.finfo(dtype).max) / 4,
+            np.ascontiguousarray(relevance).reshape(n, k, columns),
+            [result.reshape(n, k, columns) for result in results],
+            account,
+        )
+        return results
+
     def gradient(self, saved: Any, gradient: Value) -> tuple[Value, ...]:
-        return (gradient,) * saved
+        summands, y = saved
+        if y is not None:
+            blocked = type(y) is Blocked
+            gradient = to_blocked(gradient, 2) if blocked else to_plain(gradient)
+            masked = array_of(gradient) * (array_of(y) > 0)[:, None]
+            gradient = Blocked(masked, y.channels, lead=2) if blocked else masked
+        return (gradient,) * summands
 
 
 class ConcatStep(Step):
@@ -85,7 +130,10 @@ class ConcatStep(Step):
 
     def forward(self, *xs: Value) -> Value:
         if self._blocked(xs):
-            array = np.concatenate([x.array for x in xs], axis=1)
+            first = xs[0].array
+            blocks = sum(x.array.shape[1] for x in xs)
+            array = empty((len(first), blocks, *first.shape[2:]), first.dtype)
+            np.concatenate([x.array for x in xs], axis=1, out=array)
             channels = sum(x.channels for x in xs)
             return Blocked(array, channels, all(x.nonnegative for x in xs))
         return np.concatenate([to_plain(x) for x in xs], axis=_after(self.axis, 1))
@@ -114,40 +162,18 @@ class ConcatStep(Step):
         return tuple(np.ascontiguousarray(part) for part in parts)
 
 
-def _array(value: Value) -> np.ndarray:
-    return value.array if type(value) is Blocked else value
-
-
 def _nonnegative(value: Value) -> bool:
     return type(value) is Blocked and value.nonnegative
 
 
-def _alike(values: Sequence[Value], lead: int) -> Sequence[Value]:
-    """All values blocked if one of them is."""
-    if any(type(value) is Blocked for value in values):
-        return [to_blocked(value, lead) for value in values]
-    return values
-
-
-def _sum(values: Sequence[Value]) -> Value:
-    arrays = [_array(value) for value in values]
-    total = empty(arrays[0].shape, arrays[0].dtype)
-    np.add(arrays[0], arrays[1] if len(arrays) > 1 else 0, out=total)
-    for array in arrays[2:]:
-        total += array
-    if type(values[0]) is Blocked:
-        return Blocked(total, values[0].channels, all(value.nonnegative for value in values))
-    return total
-
-
 def _scaled(value: Value, factor: float) -> Value:
-    array = _array(value) * value.dtype.type(factor)
+    array = array_of(value) * value.dtype.type(factor)
     return Blocked(array, value.channels, lead=2) if type(value) is Blocked else array
 
 
 def _sums(value: Value) -> np.ndarray:
     """Σ_j R_j of each sample and target, in float64."""
-    array = _array(value)
+    array = array_of(value)
     return np.sum(array, axis=tuple(range(2, array.ndim)), dtype=np.float64)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arena import empty, using
+from dtdcore.blocked import Blocked
 from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
 from dtdcore.steps.base import LOST, RECEIVED, Step
 
@@ -30,6 +31,23 @@ class ReadyTerm:
     bias: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """The quotient that the layer below will make of the relevance: see `Operator.quotient`."""
+
+    z: np.ndarray
+    bias: np.ndarray | None
+    epsilon: float
+    limit: float
+    account: np.ndarray
+
+
+class Quotients(Blocked):
+    """A signal s_j = R_j / z_j in place of R_j: the layer above made the quotient and booked it."""
+
+    __slots__ = ()
+
+
 class Operator:
     """The sums of one linear layer in one dtype. Arrays are in the core's own layout.
 
@@ -42,6 +60,8 @@ class Operator:
     core: Any
     weight: np.ndarray
     bias: np.ndarray | None
+    #: Whether `spread` can make the quotients of the layer below, and give them as `Quotients`.
+    looks_ahead = False
     #: How many outputs an input reaches at most.
     fan_out: int
 
@@ -88,9 +108,18 @@ class Operator:
         raise NotImplementedError  # every operator answers this
 
     def spread(
-        self, x: Any, term: ReadyTerm, s: np.ndarray, accumulate: bool, result: np.ndarray
+        self,
+        x: Any,
+        term: ReadyTerm,
+        s: np.ndarray,
+        accumulate: bool,
+        result: np.ndarray,
+        ahead: Ahead | None = None,
     ) -> None:
-        """r_i = p_i Σ_j w⁺_ij s_j + n_i Σ_j w⁻_ij s_j, added to `result` with `accumulate`."""
+        """r_i = p_i Σ_j w⁺_ij s_j + n_i Σ_j w⁻_ij s_j, added to `result` with `accumulate`.
+
+        With `ahead`, where the operator `looks_ahead`: at once the quotients of the layer below.
+        """
         raise NotImplementedError  # every operator answers this
 
     def gradient(self, signal: np.ndarray, geometry: Hashable) -> np.ndarray:
@@ -186,6 +215,7 @@ class TermsStep(LinearStep):
             raise ValueError(
                 f"epsilon={rule.epsilon:g} is no number above 0 in {operator.weight.dtype}"
             )
+        self.counts = len(rule.terms()) == 1
         self.limit = operator.limit(operator.largest())
         self._ready: dict[Hashable, list[ReadyTerm]] = {}
         if operator.plain:
@@ -216,11 +246,27 @@ class TermsStep(LinearStep):
         # the shares of two terms may depend on a, before the ReLU
         return operator.value(np.maximum(a, 0) if self.relu else a, self.relu), (x, a, z)
 
-    def redistribute(self, saved: Any, relevance: Any, account: np.ndarray) -> Any:
+    @property
+    def looks_ahead(self) -> bool:
+        """Can two such steps, one above the other, share a quotient?"""
+        return self.operator.looks_ahead and self.counts
+
+    def ahead(self, saved: Any, account: np.ndarray) -> Ahead:
+        """What the step above needs, to make this step's quotient at once."""
+        x, _, (z,) = saved
+        (term,) = self.terms(self.operator.geometry(x))
+        return Ahead(z, term.bias, self.rule.epsilon, self.limit, account)
+
+    def redistribute(
+        self, saved: Any, relevance: Any, account: np.ndarray, ahead: Ahead | None = None
+    ) -> Any:
         x, a, z = saved
         operator, rule = self.operator, self.rule
         geometry = operator.geometry(x)
         terms = self.terms(geometry)
+        if type(relevance) is Quotients or ahead is not None:
+            s = relevance.array if type(relevance) is Quotients else None
+            return self._chained(x, terms[0], z[0], relevance, s, account, ahead)
         relevance = operator.signal(relevance)
         n, k = relevance.shape[:2]
         shares = [relevance]
@@ -246,6 +292,29 @@ class TermsStep(LinearStep):
             operator.spread(x, term, s, number > 0, result)
         return operator.leave(result)
 
+    def _chained(
+        self,
+        x: Any,
+        term: ReadyTerm,
+        z: np.ndarray,
+        relevance: Any,
+        s: np.ndarray | None,
+        account: np.ndarray,
+        ahead: Ahead | None,
+    ) -> Any:
+        """Where the step above made the quotient, or this one makes that of the step below."""
+        operator = self.operator
+        if s is None:
+            relevance = operator.signal(relevance)
+            s = empty(relevance.shape, relevance.dtype)
+            operator.quotient(relevance, z, term.bias, self.rule.epsilon, self.limit, s, account)
+        n, k = s.shape[:2]
+        result = operator.inputs(n, k, operator.geometry(x))
+        operator.spread(x, term, s, False, result, ahead)
+        if ahead is None:
+            return operator.leave(result)
+        return Quotients(result, x.channels, lead=2)
+
     def gradient(self, saved: Any, gradient: Any) -> Any:
         raise AssertionError("gradients run on plans without rules")
 
@@ -254,6 +323,7 @@ class FixedStep(LinearStep):
     """Rules whose q_ij, and so z_j, does not depend on x: w², flat and a given direction."""
 
     redistributes = True
+    counts = True
 
     def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
         super().__init__(operator, relu)

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Networks for the benchmarks and for tests of agreement: `nets.items_of("vgg16")`."""
+"""Networks for the benchmarks and for tests of agreement: `zoo.items_of("vgg16")`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nets.architectures import googlenet, mobilenet, resnet, vgg
-from nets.items import Item
+from zoo.architectures import googlenet, mobilenet, resnet, vgg
+from zoo.items import Item
 
 #: name: (side of the square input, function that makes the items)
 NETS = {
@@ -22,7 +22,7 @@ NETS = {
     "small-bottleneck": (64, lambda: resnet(3, (1, 1), bottleneck=True, width=8, classes=10)),
 }
 
-#: Of the five nets the benchmark is about.
+#: The five networks that the benchmark is about.
 FULL = ("vgg16", "resnet18", "resnet50", "googlenet", "mobilenet")
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]

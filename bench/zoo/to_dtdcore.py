@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import dtdcore as dtd
-from nets import HIGH, LOW
-from nets.items import Item
+from zoo import HIGH, LOW
+from zoo.items import Item
 
 
 def to_dtdcore(items: list[Item], side: int, channels: int = 3) -> dtd.Network:
@@ -42,16 +42,17 @@ def make_layer(item: Item) -> dtd.Layer:
 
 
 def zennit_rules(items: list[Item]) -> dict:
-    """Zennit's conventions (its bias is b⁺ in z⁺, cancels in z^B; sums and averages: x_i / Σ x).
+    """Zennit's conventions: z^B at the input, z⁺ with b⁺ above."""
+    return input_and_above(items, dtd.ZB(LOW, HIGH), dtd.ZPlus(bias=True))
 
-    z^B for the first convolution, z⁺ for all other layers with weights.
-    """
-    rules = {items[0].name: dtd.ZB(LOW, HIGH)}
+
+def input_and_above(items: list[Item], first: dtd.Rule, above: dtd.Rule) -> dict:
+    """`first` for the first convolution, `above` for other weights; sums and averages x_i / Σ x."""
     kinds = {item.kind for item in items[1:]}
-    plus = dtd.ZPlus(bias=True)
+    rules = {items[0].name: first}
     for kind, name, rule in (
-        ("conv", "Conv", plus),
-        ("dense", "Dense", plus),
+        ("conv", "Conv", above),
+        ("dense", "Dense", above),
         ("add", "Add", dtd.Z()),
         ("globalpool", "GlobalPool", dtd.Z()),
     ):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from nets.items import Builder, Item
+from zoo.items import Builder, Item
 
 
 def vgg(seed: int, widths=None, size: int = 224, dense: int = 4096, classes: int = 1000):

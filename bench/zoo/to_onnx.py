@@ -7,7 +7,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nets.items import Item
+from zoo.items import Item
 
 OPSET, IR_VERSION = 13, 8  # every ONNX Runtime of these years reads them
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from tensorflow.keras import Model, layers
 
-from nets.items import Item
+from zoo.items import Item
 
 
 def to_keras(items: list[Item], side: int, channels: int = 3) -> Model:

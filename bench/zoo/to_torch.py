@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nets.items import Item, last_uses
+from zoo.items import Item, last_uses
 
 
 class Add(nn.Module):

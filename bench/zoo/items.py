@@ -4,7 +4,7 @@
 
 | kind | arrays | options |
 |---|---|---|
-| conv | weight (outputs, inputs / groups, k, k), bias (outputs,) or none | stride, padding, groups |
+| conv | weight (outputs, inputs / groups, k, k), maybe bias | stride, padding, groups |
 | batchnorm | mean, variance, weight, bias | epsilon |
 | dense | weight (outputs, inputs), bias | |
 | maxpool | | size, stride, padding, ceil |
@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Item:
-    """One node: where its values come from, its numbers, its options. The first input is "input"."""
+    """One node: where its values come from ("input" is the first), its numbers, its options."""
 
     name: str
     kind: str
