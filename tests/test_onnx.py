@@ -365,6 +365,15 @@ def test_large_networks_are_not_run(monkeypatch):
     assert dtd.from_onnx(small_network()).notes[-1] == "not verified: too large to be run at import"
 
 
+@pytest.mark.parametrize("batch", [2**40, -(2**31), -1, 0])
+def test_strange_batch_sizes(batch):
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    proto = model([helper.make_node("Relu", ["x"], ["y"])], (3,), batch=batch)
+    network = dtd.from_onnx(proto)
+    assert network.forward(np.ones((5, 3), np.float32)).shape == (5, 3)
+    assert ("not verified" in network.summary()) == (batch > 0)
+
+
 def test_without_onnx_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'dtdcore\[onnx\]'"):

@@ -17,11 +17,12 @@ CASES = int(os.environ.get("DTDCORE_FUZZ", "300"))
 
 
 @pytest.mark.timeout(max(300, CASES))
-def test_damaged_and_hostile_files():
+@pytest.mark.parametrize("options", [[], ["--verify", "--seed", "2"]], ids=["import", "verify"])
+def test_damaged_and_hostile_files(options):
     """In a process of its own, so that a crash is a failure and memory can be bounded."""
     script = Path(__file__).with_name("fuzz_onnx.py")
     result = subprocess.run(
-        [sys.executable, str(script), "--cases", str(CASES)],
+        [sys.executable, str(script), "--cases", str(CASES), *options],
         capture_output=True,
         text=True,
         check=False,

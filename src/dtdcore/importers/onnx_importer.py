@@ -125,7 +125,7 @@ def _find_inputs(graph: Graph, inputs: Any, output: str) -> tuple[dict[str, Shap
     for name in names:
         stated = graph.stated_shape(name)
         if stated is not None:
-            batches.add(stated[0] if stated and stated[0] else None)
+            batches.add(stated[0] if stated and (stated[0] or 0) > 0 else None)  # -1: open, too
         if name in given:
             shapes[name] = tuple(check_count(size, f"inputs[{name!r}]", 1) for size in given[name])
         elif name in graph.makers and (stated is None or None in stated[1:]):

@@ -24,6 +24,9 @@ SCALES = (1.0, 50.0)
 #: Networks with more multiplications than this are not run unasked.
 LARGEST_WORK = 10**12
 
+#: ... nor those with more numbers than this in all their values together.
+LARGEST_MEMORY = 2**29
+
 
 def verify_network(
     network: Network, translation: Translation, shapes: Mapping[str, Shape], batch: int | None
@@ -39,7 +42,10 @@ def verify_network(
         import onnxruntime
     except ImportError:
         return ["not verified: the package onnxruntime is not installed"]
-    if _work(network) > LARGEST_WORK:
+    if (
+        _work(network) * (batch or 2) > LARGEST_WORK
+        or _memory(network) * (batch or 2) > LARGEST_MEMORY
+    ):
         return ["not verified: too large to be run at import"]
     compared = [(tensor, s) for tensor, s in translation.compared if tensor not in shapes]
     held = {node.name for node in network.nodes}
@@ -196,6 +202,11 @@ class _Runner:
         if difference <= TOLERANCE["float16" if half else dtype.name] * largest:
             return None
         return f"by {difference:g}, where its largest number is {largest:g}"
+
+
+def _memory(network: Network) -> int:
+    """Numbers in all values of one sample."""
+    return sum(math.prod(shape) for shape in network.shapes(network.input_shape))
 
 
 def _work(network: Network) -> int:
