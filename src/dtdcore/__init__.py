@@ -17,7 +17,7 @@ from types import ModuleType
 
 from dtdcore._version import __version__
 from dtdcore.audit import Audit, AuditEntry, ConservationError
-from dtdcore.convenience import explain
+from dtdcore.convenience import explain, load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.explainers import LRP, DeepTaylor
 from dtdcore.explanation import Explanation
@@ -28,6 +28,7 @@ from dtdcore.gradients import (
     SmoothGrad,
     Taylor,
 )
+from dtdcore.importers import from_onnx
 from dtdcore.layers import (
     ELU,
     LRN,
@@ -41,6 +42,7 @@ from dtdcore.layers import (
     ConvTranspose,
     Dense,
     Flatten,
+    Gate,
     GlobalPool,
     HardSigmoid,
     HardSwish,
@@ -56,13 +58,14 @@ from dtdcore.layers import (
     ReLU,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SumPool,
     Tanh,
     Transpose,
     Upsample,
 )
-from dtdcore.network import Network, load
+from dtdcore.network import Network
 from dtdcore.relevance_models import MinMax, TrainingFree
 from dtdcore.rules import (
     ZB,
@@ -118,6 +121,7 @@ __all__ = [
     "Flat",
     "Flatten",
     "Gamma",
+    "Gate",
     "GeneralizedGamma",
     "GlobalPool",
     "GradientTimesInput",
@@ -144,6 +148,7 @@ __all__ = [
     "SearchDirection",
     "Sensitivity",
     "Sigmoid",
+    "Slice",
     "SmoothGrad",
     "Softmax",
     "SumPool",
@@ -157,6 +162,7 @@ __all__ = [
     "ZPlus",
     "__version__",
     "explain",
+    "from_onnx",
     "get_num_threads",
     "load",
     "nearest_root",

@@ -1,15 +1,43 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""One call for a heatmap."""
+"""One call to read a network from a file, one for a heatmap."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from dtdcore.explainers import DeepTaylor
 from dtdcore.explanation import Explanation
-from dtdcore.network import Network, load
+from dtdcore.importers import from_onnx
+from dtdcore.network import Network
+from dtdcore.network import load as load_saved
+
+
+def load(path: str | os.PathLike, **options: Any) -> Network:
+    """Read a network from a file: one that `Network.save` wrote, or an ONNX model (.onnx).
+
+    Parameters
+    ----------
+    path : path
+    **options
+        For `from_onnx`: `inputs`, `outputs`, `verify`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or holds something else; see `from_onnx`.
+    TypeError
+        If there are options for a file that takes none.
+    """
+    if Path(path).suffix.lower() == ".onnx":
+        return from_onnx(path, **options)
+    if options:
+        raise TypeError(f"{path} takes no options {', '.join(options)}: it is no .onnx file")
+    return load_saved(path)
 
 
 def explain(

@@ -70,6 +70,8 @@ class Network:
         self.holders: dict[str, tuple[str, ...]] = {}
         #: Names of layers of the network before merging whose own outputs are computed no longer.
         self.lost: frozenset[str] = frozenset()
+        #: What an importer has to say about the network; `summary` shows it, `save` keeps it.
+        self.notes: tuple[str, ...] = ()
         #: Names of the inputs.
         self.inputs = input_names(input_shape)
         self.nodes = tuple(connect(layers, self.inputs))
@@ -368,7 +370,7 @@ class Network:
         text = f"{table}\n{sum(distinct.values()):,} parameters"
         for name, holders in self.holders.items():
             text += f"\n{name} is merged into {' and '.join(holders)}"
-        return text
+        return "\n".join([text, *self.notes])
 
     def __repr__(self) -> str:
         return f"Network([{', '.join(repr(layer) for layer in self.layers)}])"
@@ -395,6 +397,7 @@ class Network:
             "format": FORMAT,
             "inputs": [list(pair) for pair in zip(self.inputs, self._input_shapes, strict=True)],
             "output": names[self.output],
+            "notes": list(self.notes),
             "layers": [
                 {"name": node.name, "sources": [names[source] for source in node.sources]}
                 | (
@@ -443,7 +446,9 @@ def load(path: str | os.PathLike) -> Network:
             return Network(list(known.items()), None if shape is None else tuple(shape))
         layers = [(e["name"], known[e["name"]], e["sources"]) for e in structure["layers"]]
         shapes = {name: None if s is None else tuple(s) for name, s in structure["inputs"]}
-        return Network(layers, shapes, structure["output"])
+        network = Network(layers, shapes, structure["output"])
+        network.notes = tuple(map(str, structure.get("notes", ())))
+        return network
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no network saved by dtdcore: {error!r}") from None
 

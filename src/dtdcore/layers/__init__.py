@@ -18,11 +18,11 @@ from dtdcore.layers.activations import (
 from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
-from dtdcore.layers.joining import Add, Concat
+from dtdcore.layers.joining import Add, Concat, Gate
 from dtdcore.layers.lrn import LRN
 from dtdcore.layers.normalisation import BatchNorm, ChannelAffine
 from dtdcore.layers.pooling import AvgPool, GlobalPool, LpPool, MaxPool, SumPool
-from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Transpose, Upsample
+from dtdcore.layers.shaping import Flatten, Multiply, Pad, Reshape, Slice, Transpose, Upsample
 
 __all__ = [
     "ELU",
@@ -37,6 +37,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "Gate",
     "GlobalPool",
     "HardSigmoid",
     "HardSwish",
@@ -52,6 +53,7 @@ __all__ = [
     "ReLU",
     "Reshape",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "SumPool",
     "Tanh",

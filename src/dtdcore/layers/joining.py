@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers where several values meet: sums and concatenations."""
+"""Layers where several values meet: sums, concatenations and gates."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dtdcore.arrays import check_count
 from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule, SearchDirection, Z
 from dtdcore.steps.base import Step
+from dtdcore.steps.gating import GateStep
 from dtdcore.steps.joining import AddStep, ConcatStep
 
 
@@ -93,6 +94,31 @@ class Concat(Layer):
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         return ConcatStep(self.axis)
+
+
+class Gate(Layer):
+    """A value times a gate of the same shape: y_i = x_i g_i, as in x · sigmoid(x) or attention.
+
+    All relevance goes to x, none to the gate: R_i of x is R_i of y. The gate rescales a feature but
+    does not bring it about (Arras et al. 2017, "Explaining recurrent neural network predictions
+    in sentiment analysis"). Gradients go to both.
+
+    Raises
+    ------
+    ValueError
+        In a network or a call: if there are not two inputs of one shape.
+    """
+
+    joins = True
+
+    def output_shape(self, *input_shapes: Shape) -> Shape:
+        """The shape of both: see `Layer.output_shape`."""
+        if len(input_shapes) != 2 or input_shapes[0] != input_shapes[1]:
+            raise ValueError(f"Gate() takes two inputs of one shape, got {_list(input_shapes)}")
+        return input_shapes[0]
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return GateStep()
 
 
 def _without(shape: Shape, axis: int) -> Shape:

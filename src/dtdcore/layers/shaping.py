@@ -22,6 +22,7 @@ from dtdcore.steps.shaping import (
     MultiplyStep,
     PadStep,
     ReshapeStep,
+    SliceStep,
     TransposeStep,
     UpsampleStep,
 )
@@ -113,6 +114,55 @@ class Transpose(Layer):
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         return TransposeStep(self.axes)
+
+
+class Slice(Layer):
+    """The numbers start, start + step, … below stop along an axis; relevance goes back into place.
+
+    What is left out has no share: R_i = 0 there.
+
+    Parameters
+    ----------
+    axis : int
+        An axis of one input, without the batch axis: 0 are the channels (or the features).
+    start, stop : int
+        0 ≤ start < stop ≤ the size of that axis.
+    step : int
+        ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no whole number or out of range.
+    """
+
+    rearranges = True
+
+    def __init__(self, axis: int, start: int, stop: int, step: int = 1) -> None:
+        super().__init__()
+        self.axis = check_count(axis, "axis", 0)
+        self.start = check_count(start, "start", 0)
+        self.stop = check_count(stop, "stop", self.start + 1)
+        self.slice_step = check_count(step, "step")
+
+    def options(self) -> dict[str, Any]:
+        """`axis`, `start`, `stop` and `step`."""
+        return {
+            "axis": self.axis,
+            "start": self.start,
+            "stop": self.stop,
+            "step": self.slice_step,
+        }
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The axis with so many numbers as are taken: see `Layer.output_shape`."""
+        if self.axis >= len(input_shape) or self.stop > input_shape[self.axis]:
+            raise ValueError(f"{self!r} cannot take inputs of shape {input_shape}")
+        size = len(range(self.start, self.stop, self.slice_step))
+        return (*input_shape[: self.axis], size, *input_shape[self.axis + 1 :])
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return SliceStep(self.axis, slice(self.start, self.stop, self.slice_step))
 
 
 class Pad(Layer):

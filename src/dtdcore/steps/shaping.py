@@ -65,6 +65,30 @@ class TransposeStep(Step):
         return self.redistribute(saved, gradient, None)
 
 
+class SliceStep(Step):
+    """A range of an axis, and back between zeros."""
+
+    def __init__(self, axis: int, part: slice) -> None:
+        self.axis, self.part = axis, part
+
+    def _index(self, lead: int) -> tuple[slice, ...]:
+        return (*[slice(None)] * (lead + self.axis), self.part)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x[self._index(1)].copy(order="C")
+
+    def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.forward(x), x.shape[1:]
+
+    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
+        result = np.zeros((*relevance.shape[:2], *saved), relevance.dtype)
+        result[self._index(2)] = relevance
+        return result
+
+    def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
+        return self.redistribute(saved, gradient, None)
+
+
 class PadStep(Step):
     """A frame of a constant; what relevance it gets is lost."""
 

@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""One node of an ONNX graph, as the functions that translate operators see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dtdcore.layers import Layer
+
+Shape = tuple[int, ...]
+
+#: Batch sizes with which what depends on the batch size is computed: two, to see how it depends.
+BATCHES = (2, 3)
+
+#: More numbers than this in one value of one sample: a broken or hostile file.
+LARGEST_VALUE = 2**28
+
+#: What attributes hold, by the number that ONNX gives to the type.
+FLOAT, INT, STRING, FLOATS, INTS = 1, 2, 3, 6, 7
+
+
+@dataclass(eq=False)
+class Signal:
+    """A value that depends on the input: `shape` is that of one sample, without the batch axis."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(eq=False)
+class Constant:
+    """A value that does not depend on the input.
+
+    One array, or, if it depends on the batch size, one for each of `BATCHES`.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+
+
+@dataclass
+class Record:
+    """The layers translated so far: each the output, the layer and what comes in."""
+
+    items: list[tuple[Signal, Layer, tuple[Signal, ...]]] = field(default_factory=list)
+    #: For each output its layer and what comes in.
+    makers: dict[Signal, tuple[Layer, tuple[Signal, ...]]] = field(default_factory=dict)
+
+    def emit(self, name: str, layer: Layer, sources: Sequence[Signal]) -> Signal:
+        """Add a layer; gives its output."""
+        shape = layer.output_shape(*(source.shape for source in sources))
+        size = 1
+        for part in shape:
+            size *= part
+        if size > LARGEST_VALUE or min(shape, default=1) < 1:
+            raise ValueError(f"{layer!r} would have the output shape {shape}")
+        signal = Signal(name, shape)
+        self.items.append((signal, layer, tuple(sources)))
+        self.makers[signal] = layer, tuple(sources)
+        return signal
+
+
+class Call:
+    """A node: its inputs and attributes, checked as they are asked for."""
+
+    def __init__(
+        self,
+        node: Any,
+        attributes: dict[str, Any],
+        opset: int,
+        values: dict[str, Signal | Constant],
+        batch: int | None,
+        record: Record,
+        used: set[str],
+    ) -> None:
+        self.operator, self.opset, self.batch = node.op_type, opset, batch
+        self._node, self._attributes = node, attributes
+        self._values, self._record, self._used = values, record, used
+
+    # attributes
+
+    def _attribute(self, name: str, kind: int, default: Any) -> Any:
+        attribute = self._attributes.get(name)
+        if attribute is None:
+            return default
+        if attribute.type != kind:
+            raise ValueError(f"attribute {name} has the type {attribute.type}, expected {kind}")
+        return attribute
+
+    def integer(self, name: str, default: int | None = None) -> int | None:
+        """A whole number."""
+        attribute = self._attribute(name, INT, None)
+        return default if attribute is None else int(attribute.i)
+
+    def number(self, name: str, default: float | None = None) -> float | None:
+        """A number, as the shortest decimal that is this float32: 0.1, not 0.10000000149."""
+        attribute = self._attribute(name, FLOAT, None)
+        return default if attribute is None else float(str(np.float32(attribute.f)))
+
+    def text(self, name: str, default: str) -> str:
+        """A text."""
+        attribute = self._attribute(name, STRING, None)
+        return default if attribute is None else attribute.s.decode("utf-8", "replace")
+
+    def integers(self, name: str, default: Any = None) -> Any:
+        """A tuple of whole numbers."""
+        attribute = self._attribute(name, INTS, None)
+        return default if attribute is None else tuple(int(value) for value in attribute.ints)
+
+    def numbers(self, name: str) -> Any:
+        """A tuple of numbers."""
+        attribute = self._attribute(name, FLOATS, None)
+        return None if attribute is None else tuple(float(value) for value in attribute.floats)
+
+    def has_attribute(self, name: str) -> bool:
+        """Is there such an attribute?"""
+        return name in self._attributes
+
+    # inputs
+
+    @property
+    def count(self) -> int:
+        """How many inputs there are."""
+        return len(self._node.input)
+
+    def has(self, index: int) -> bool:
+        """Is there an input of this number? (An empty name says no.)"""
+        return index < len(self._node.input) and self._node.input[index] != ""
+
+    def value(self, index: int) -> Signal | Constant:
+        """What comes in."""
+        if not self.has(index):
+            raise ValueError(f"input {index} is missing")
+        return self._values[self._node.input[index]]
+
+    def signal(self, index: int = 0) -> Signal:
+        """An input that must depend on the network's input."""
+        value = self.value(index)
+        if not isinstance(value, Signal):
+            raise ValueError(f"input {index} must depend on the network's input, it is a constant")
+        return value
+
+    def constants(self, index: int) -> tuple[np.ndarray, ...]:
+        """A constant input, as one array or, if it depends on the batch size, two."""
+        value = self.value(index)
+        if not isinstance(value, Constant):
+            raise ValueError(f"input {index} ({self._node.input[index]}) must be a constant")
+        return value.arrays
+
+    def constant(self, index: int) -> np.ndarray:
+        """A constant input."""
+        arrays = self.constants(index)
+        if len(arrays) > 1:
+            raise ValueError(f"input {index} depends on the batch size")
+        return arrays[0]
+
+    def weights(self, index: int) -> np.ndarray:
+        """A constant input of real numbers, float32 or float64."""
+        array = self.constant(index)
+        if array.dtype == np.float64:
+            return array
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"input {index} must hold numbers, got {array.dtype}")
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
+
+    def whole(self, index: int) -> tuple[int, ...]:
+        """A constant input of whole numbers, as a tuple."""
+        array = self.constant(index)
+        if array.dtype.kind not in "iu" or array.ndim > 1:
+            raise ValueError(f"input {index} must be a list of whole numbers")
+        return tuple(int(number) for number in array.reshape(-1))
+
+    def scalar(self, index: int) -> float | None:
+        """A constant input of one number; None where it is missing."""
+        if not self.has(index):
+            return None
+        array = self.weights(index)
+        if array.size != 1:
+            raise ValueError(f"input {index} must be one number, got shape {array.shape}")
+        return float(str(array.reshape(-1)[0]))
+
+    def axes(self, index: int, last_with_attribute: int) -> tuple[int, ...] | None:
+        """Axes, an attribute up to some opset, an input later; None where nothing is said."""
+        if self.opset <= last_with_attribute:
+            return self.integers("axes")
+        return self.whole(index) if self.has(index) else None
+
+    def axis(self, axis: int, signal: Signal, end: int = 0) -> int:
+        """An axis of a sample from one of the whole value; the batch axis is an error."""
+        rank = len(signal.shape) + 1 + end
+        if not -rank <= axis < rank:
+            raise ValueError(f"there is no axis {axis} in a value with {rank} axes")
+        if axis % rank == 0:
+            raise ValueError("it works along the batch axis")
+        return axis % rank - 1
+
+    # outputs
+
+    def uses(self, index: int) -> bool:
+        """Does anybody use the output of this number?"""
+        return index < len(self._node.output) and self._node.output[index] in self._used
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs there are."""
+        return len(self._node.output)
+
+    def only_first(self) -> None:
+        """Raise a ValueError if outputs beyond the first are used."""
+        for index in range(1, self.outputs):
+            if self.uses(index):
+                raise ValueError(f"its output {self._node.output[index]!r} is not supported")
+
+    def maker(self, signal: Signal) -> tuple[Layer | None, tuple[Signal, ...]]:
+        """The layer that gives a signal (None: it is an input), and what comes into it."""
+        return self._record.makers.get(signal, (None, ()))
+
+    def emit(self, layer: Layer, *sources: Signal) -> Signal:
+        """Add a layer; gives its output. The last one of a node is named after the node's."""
+        name = f"{self._node.output[0]}:{type(layer).__name__.lower()}"
+        return self._record.emit(name, layer, sources)
