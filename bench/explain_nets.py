@@ -84,7 +84,7 @@ class Run:
                 worker.ask({"do": "save", "op": op, "path": str(path)})
                 self.values[label, op] = np.load(path)
         except RuntimeError as error:
-            self.failed[label] = str(error)
+            self.failed[label] = str(error).splitlines()[-1]
             print(f"  {label} failed: {str(error).splitlines()[-1]}", flush=True)
             if worker is not None:
                 worker.close()
