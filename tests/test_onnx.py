@@ -58,7 +58,7 @@ def test_trailing_softmax_is_left_out_and_said(tmp_path):
 
 def test_softmax_is_kept_where_it_is_asked_for(x):
     network = dtd.from_onnx(small_network(), outputs="y")
-    np.testing.assert_allclose(network.forward(x).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(network.forward(x).sum(axis=1), 1, rtol=1e-5, atol=1e-5)
     assert "left out" not in network.summary()
 
 
@@ -84,13 +84,15 @@ def test_softmax_that_others_use_is_kept(rng):
     ]
     network = dtd.from_onnx(model(nodes, (4,)))
     x = rng.normal(size=(2, 4)).astype(np.float32)
-    np.testing.assert_allclose(network.forward(x).sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(network.forward(x).sum(axis=1), 1, rtol=1e-6, atol=1e-6)
 
 
 def test_inputs_and_outputs_choose_any_tensor(x):
     proto = small_network(15)
     pooled, flat, logits = reference(with_outputs(proto, "p1", "flat", "logits"), x=x)[1:]
-    np.testing.assert_allclose(dtd.from_onnx(proto, outputs="p1").forward(x), pooled, rtol=1e-5)
+    np.testing.assert_allclose(
+        dtd.from_onnx(proto, outputs="p1").forward(x), pooled, rtol=1e-5, atol=1e-5
+    )
     part = dtd.from_onnx(proto, inputs="p1", outputs=["flat"])
     assert part.inputs == ("p1",) and part.input_shape == (4, 3, 3)
     np.testing.assert_allclose(part.forward(pooled), flat, rtol=1e-4, atol=1e-5)
@@ -224,7 +226,7 @@ def test_nodes_may_come_in_any_order(rng):
     proto = graph_of(("Relu", ["a"], ["y"]), ("Tanh", ["x"], ["a"]))
     x = rng.normal(size=(2, 3)).astype(np.float32)
     got = dtd.from_onnx(proto, verify=False).forward(x)
-    np.testing.assert_allclose(got, np.maximum(np.tanh(x), 0), rtol=1e-6)
+    np.testing.assert_allclose(got, np.maximum(np.tanh(x), 0), rtol=1e-6, atol=1e-6)
 
 
 def test_not_a_model(tmp_path):
@@ -393,7 +395,9 @@ def test_float64_and_float16_weights(rng):
         network = dtd.from_onnx(proto)
         assert network.dtype == result
         x = rng.normal(size=(4, 3))
-        np.testing.assert_allclose(network.forward(x), x @ w.astype(np.float64), rtol=1e-6)
+        np.testing.assert_allclose(
+            network.forward(x), x @ w.astype(np.float64), rtol=1e-6, atol=1e-6
+        )
 
 
 def test_the_readme_has_the_table_of_operators():
