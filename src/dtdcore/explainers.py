@@ -174,29 +174,35 @@ class Redistribution(Explainer):
         """
         x = self.network.check_inputs(x, self.domain)
         given = targets = None
-        shape = self._output_shape(x, node)
-        n = count_of(x)
-        if relevance is not None:
-            if target is not None:
-                raise ValueError("give either target or relevance, not both")
-            given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
-        elif target is None:
+        if target is None and relevance is None:
             single = True
         else:  # checked for the whole batch, whatever the pieces
-            targets, single = choose_targets(np.broadcast_to(np.float32(0), (n, *shape)), target)
+            n, shape = count_of(x), self._output_shape(x, node)
+            if relevance is None:
+                zeros = np.broadcast_to(np.float32(0), (n, *shape))
+                targets, single = choose_targets(zeros, target)
+            elif target is None:
+                given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
+            else:
+                raise ValueError("give either target or relevance, not both")
         k = 1 if single else (targets if given is None else given).shape[1]
         plan = self._plan(dtype_of(x), node)
-        runs = [
-            self._run(
-                piece_of(x, piece),
-                None if targets is None else targets[piece],
-                None if given is None else given[piece],
-                plan,
-                measured,
+        if self.max_memory is None:
+            run = self._run(x, targets, given, plan)
+        else:
+            run = joined(
+                [
+                    self._run(
+                        piece_of(x, piece),
+                        None if targets is None else targets[piece],
+                        None if given is None else given[piece],
+                        plan,
+                        measured,
+                    )
+                    for piece, measured in self._pieces(x, k, plan)
+                ]
             )
-            for piece, measured in self._pieces(x, k, plan)
-        ]
-        output, targets, explained, result, audit = runs[0] if len(runs) == 1 else joined(runs)
+        output, targets, explained, result, audit = run
         if self.strict if strict is None else strict:
             tolerance = default_tolerance(dtype_of(x)) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
@@ -251,8 +257,8 @@ class Redistribution(Explainer):
     def _pieces(self, x: Any, k: int, plan: Any) -> Iterator[tuple[slice, bool]]:
         """The batch in pieces that need no more than `max_memory`; bits do not depend on it."""
         n = count_of(x)
-        if self.max_memory is None or n == 0:
-            yield slice(0, n), False
+        if n == 0:
+            yield slice(0, 0), False
             return
         key = self._memory_key(x, k)
         done = 0
