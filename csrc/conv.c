@@ -278,6 +278,7 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
 #define REAL float
 #define SUFFIX f32
 #define LARGEST FLT_MAX
+#include "term_facts.h"
 #include "conv_impl.h"
 #include "conv_calls.h"
 #undef REAL
@@ -287,6 +288,7 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
 #define REAL double
 #define SUFFIX f64
 #define LARGEST DBL_MAX
+#include "term_facts.h"
 #include "conv_impl.h"
 #include "conv_calls.h"
 #undef REAL

@@ -48,38 +48,6 @@ int NAME(dtd_conv_square)(const dtd_conv_shape *shape, int transposed, const REA
     return NAME(conv_run)(shape, transposed, &call);
 }
 
-/* What is known of p and n; each choice that follows gives the same bits. */
-typedef struct {
-    int p_is_x, n_is_0, p_is_n;
-} NAME(conv_facts);
-
-static int NAME(no_negative)(size_t count, const REAL *x) {
-    enum { PART = 256 };
-    for (size_t i = 0; i < count; i += PART) {
-        int below = 0;
-        for (size_t k = i; k < dtd_min(count, i + PART); k++) {
-            below |= x[k] < 0;
-        }
-        if (below) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static NAME(conv_facts)
-    NAME(look)(const NAME(dtd_term) *term, int nonnegative, size_t count, const REAL *x) {
-    const int maybe_x = term->low == NULL && term->p_positive == 1,
-              maybe_0 = term->high == NULL && term->n_positive == 0;
-    const int asks = (maybe_x && term->p_negative != 1) || (maybe_0 && term->n_negative != 0);
-    const int none = asks && (nonnegative || NAME(no_negative)(count, x));
-    return (NAME(conv_facts)){.p_is_x = maybe_x && (term->p_negative == 1 || none),
-                              .n_is_0 = maybe_0 && (term->n_negative == 0 || none),
-                              .p_is_n = term->low == NULL && term->high == NULL &&
-                                        term->p_positive == term->n_positive &&
-                                        term->p_negative == term->n_negative};
-}
-
 int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const REAL *x,
                              const REAL *w, const REAL *b, int relu, const NAME(dtd_term) *term,
                              int nonnegative, REAL *a, REAL *z) {
@@ -88,8 +56,9 @@ int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const 
     if (status || nothing || term == NULL) {
         return status || nothing ? status : DTD_ERROR_ARGUMENT;
     }
-    const size_t count = NAME(image_numbers)(shape, transposed, shape->samples * shape->targets);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
+    const size_t image = NAME(image_numbers)(shape, transposed, 1);
+    const NAME(term_facts) facts =
+        NAME(look_at_term)(term, image, nonnegative, image * shape->samples * shape->targets, x);
     NAME(conv_call) call = {.x = x, .w = w, .job = {.b = b, .relu = relu, .a = a, .z = z}};
     if (facts.p_is_n && facts.p_is_x) {
         call.job.mode = DTD_CONV_PLAIN;
@@ -140,8 +109,9 @@ int NAME(dtd_conv_redistribute)(const dtd_conv_shape *shape, int transposed, con
         }
         after.limit = after.limit < LARGEST ? after.limit : LARGEST;
     }
-    const size_t count = NAME(image_numbers)(shape, !transposed, shape->samples);
-    const NAME(conv_facts) facts = NAME(look)(term, nonnegative, count, x);
+    const size_t image = NAME(image_numbers)(shape, !transposed, 1);
+    const NAME(term_facts) facts =
+        NAME(look_at_term)(term, image, nonnegative, image * shape->samples, x);
     NAME(conv_call) call = {.x = s,
                             .w = w,
                             .job = {.term = term,

@@ -32,6 +32,7 @@ static double work_of(size_t a, size_t b, size_t c) { return (double)a * (double
 
 #define REAL float
 #define SUFFIX f32
+#include "term_facts.h"
 #include "dense_forward.h"
 #include "dense_spread.h"
 #undef REAL
@@ -39,6 +40,7 @@ static double work_of(size_t a, size_t b, size_t c) { return (double)a * (double
 
 #define REAL double
 #define SUFFIX f64
+#include "term_facts.h"
 #include "dense_forward.h"
 #include "dense_spread.h"
 #undef REAL

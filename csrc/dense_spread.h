@@ -149,7 +149,8 @@ int NAME(dtd_dense_redistribute)(dtd_dense_shape shape, const REAL *x, const REA
     if (rows == 0) {
         return DTD_OK;
     }
-    const NAME(term_facts) facts = NAME(look_at_term)(shape, x, term);
+    const NAME(term_facts) facts =
+        NAME(look_at_term)(term, shape.inputs, 0, shape.samples * shape.inputs, x);
     const dtd_spread_mode mode = facts.p_is_n   ? DTD_SPREAD_PLAIN
                                  : facts.n_is_0 ? DTD_SPREAD_POSITIVE
                                                 : DTD_SPREAD_SIGNED;
