@@ -4,32 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dtdcore.importers.record import Record, Signal
 from dtdcore.layers import Layer
-
-Shape = tuple[int, ...]
 
 #: Batch sizes with which what depends on the batch size is computed: two, to see how it depends.
 BATCHES = (2, 3)
 
-#: More numbers than this in one value of one sample: a broken or hostile file.
-LARGEST_VALUE = 2**28
-
 #: What attributes hold, by the number that ONNX gives to the type.
 FLOAT, INT, STRING, FLOATS, INTS = 1, 2, 3, 6, 7
-
-
-@dataclass(eq=False)
-class Signal:
-    """A value that depends on the input: `shape` is that of one sample, without the batch axis."""
-
-    name: str
-    shape: Shape
 
 
 @dataclass(eq=False)
@@ -40,28 +27,6 @@ class Constant:
     """
 
     arrays: tuple[np.ndarray, ...]
-
-
-@dataclass
-class Record:
-    """The layers translated so far: each the output, the layer and what comes in."""
-
-    items: list[tuple[Signal, Layer, tuple[Signal, ...]]] = field(default_factory=list)
-    #: For each output its layer and what comes in.
-    makers: dict[Signal, tuple[Layer, tuple[Signal, ...]]] = field(default_factory=dict)
-
-    def emit(self, name: str, layer: Layer, sources: Sequence[Signal]) -> Signal:
-        """Add a layer; gives its output."""
-        shape = layer.output_shape(*(source.shape for source in sources))
-        size = 1
-        for part in shape:
-            size *= part
-        if size > LARGEST_VALUE or min(shape, default=1) < 1:
-            raise ValueError(f"{layer!r} would have the output shape {shape}")
-        signal = Signal(name, shape)
-        self.items.append((signal, layer, tuple(sources)))
-        self.makers[signal] = layer, tuple(sources)
-        return signal
 
 
 class Call:

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import Call, Signal
-from dtdcore.importers.onnx_operators import Operators
+from dtdcore.importers.onnx_call import Call
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
 from dtdcore.layers import (
     ELU,
     LRN,

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import Call, Constant, Record, Shape, Signal
+from dtdcore.importers.onnx_call import Call, Constant
 from dtdcore.importers.onnx_file import import_onnx, to_array
 from dtdcore.importers.onnx_folding import FAILURES, FOLDED, Folder
 from dtdcore.importers.onnx_operators import operators, table
-from dtdcore.layers import Identity
+from dtdcore.importers.record import Record, Shape, Signal
 from dtdcore.network import Network
 
 OLDEST_OPSET = 7
@@ -257,21 +257,4 @@ class Translation:
 
     def network(self, inputs: Mapping[str, Shape], output: Signal) -> Network:
         """The network that gives `output`."""
-        if output not in self.record.makers:  # an input itself
-            output = self.record.emit("output", Identity(), [output])
-        needed = {id(output)}
-        items = []
-        for signal, layer, sources in reversed(self.record.items):
-            if id(signal) in needed:
-                needed.update(map(id, sources))
-                items.append((signal, layer, sources))
-        taken = {*inputs, *self._names}
-        for signal, _, _ in reversed(items):
-            if signal.name not in self._names:
-                base, count = signal.name, 1
-                while signal.name in taken:
-                    count += 1
-                    signal.name = f"{base}_{count}"
-                taken.add(signal.name)
-        layers = [(s.name, layer, [p.name for p in parts]) for s, layer, parts in reversed(items)]
-        return Network(layers, dict(inputs), output.name)
+        return self.record.network(inputs, output, self._names)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dtdcore.arrays import check_count
-from dtdcore.importers.onnx_call import LARGEST_VALUE, Shape
 from dtdcore.importers.onnx_file import import_onnx, read_model
 from dtdcore.importers.onnx_graph import Graph, Translation
 from dtdcore.importers.onnx_verify import verify_network
+from dtdcore.importers.record import LARGEST_VALUE, Shape
 from dtdcore.network import Network
 
 

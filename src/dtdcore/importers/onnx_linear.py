@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import Call, Constant, Signal
-from dtdcore.importers.onnx_operators import Operators
+from dtdcore.importers.onnx_call import Call, Constant
 from dtdcore.importers.onnx_spans import sliding
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
 from dtdcore.layers import (
     Add,
     BatchNorm,

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import BATCHES, Call, Constant, Signal
-from dtdcore.importers.onnx_operators import Operators
+from dtdcore.importers.onnx_call import BATCHES, Call, Constant
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
 from dtdcore.layers import Concat, Flatten, Reshape, Slice, Transpose
 
 OPERATORS = Operators()

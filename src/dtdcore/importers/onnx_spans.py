@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dtdcore.importers.onnx_call import Call, Signal
+from dtdcore.importers.onnx_call import Call
+from dtdcore.importers.record import Signal
 
 
 @dataclass(frozen=True)

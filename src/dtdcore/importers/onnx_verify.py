@@ -10,16 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import Shape
+from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
 from dtdcore.importers.onnx_file import import_onnx
 from dtdcore.importers.onnx_graph import Translation
+from dtdcore.importers.record import Shape
 from dtdcore.network import Network
-
-#: Largest |ours - theirs| of a tensor, relative to its largest absolute number.
-TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-9}
-
-#: Standard deviations of the random inputs: standardised numbers, and pixels.
-SCALES = (1.0, 50.0)
 
 #: Networks with more multiplications than this are not run unasked.
 LARGEST_WORK = 10**12
@@ -62,11 +57,11 @@ def verify_network(
         if not runner.differs(network, x, *compared[-1]):
             continue
         for tensor, signal in compared:
-            difference = runner.differs(network, x, tensor, signal)
-            if difference:
+            found = runner.differs(network, x, tensor, signal)
+            if found:
                 raise ValueError(
                     f"{file}: the imported network differs from ONNX Runtime, first in the tensor "
-                    f"{tensor!r}: {difference}. Please report this; verify=False imports it anyway"
+                    f"{tensor!r}: {found}. Please report this; verify=False imports it anyway"
                 )
     return []
 
@@ -194,14 +189,8 @@ class _Runner:
             ours = network.forward(ours_x, node=signal.name)
         except FloatingPointError as error:
             return str(error)
-        if ours.shape != theirs.shape:
-            return f"its shape is {ours.shape} instead of {theirs.shape}"
-        largest = float(np.max(np.abs(theirs), initial=0))
-        difference = float(np.max(np.abs(ours - theirs.astype(np.float64)), initial=0))
         half = any(part.dtype == np.float16 for part in x.values())
-        if difference <= TOLERANCE["float16" if half else dtype.name] * largest:
-            return None
-        return f"by {difference:g}, where its largest number is {largest:g}"
+        return difference(ours, theirs, TOLERANCE["float16" if half else dtype.name])
 
 
 def _memory(network: Network) -> int:

@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from dtdcore.importers.onnx_call import Call, Signal
-from dtdcore.importers.onnx_operators import Operators
+from dtdcore.importers.onnx_call import Call
 from dtdcore.importers.onnx_spans import sliding
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
 from dtdcore.layers import (
     AvgPool,
     GlobalPool,

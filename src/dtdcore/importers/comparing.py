@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""The proof of an import: our forward pass beside that of the library a model came from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Standard deviations of the random inputs: standardised numbers, and pixels.
+SCALES = (1.0, 50.0)
+
+#: Largest |ours - theirs| of a value, relative to its largest absolute number.
+TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-9}
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str | None:
+    """How two results differ, in words; None if they agree.
+
+    They agree where max |ours - theirs| ≤ tolerance · max |theirs|, and where theirs is not finite
+    (an input beyond what the model was made for).
+    """
+    if theirs.size and not np.all(np.isfinite(theirs)):
+        return None
+    if ours.shape != theirs.shape:
+        return f"its shape is {ours.shape} instead of {theirs.shape}"
+    largest = float(np.max(np.abs(theirs), initial=0))
+    off = float(np.max(np.abs(ours - theirs.astype(np.float64)), initial=0))
+    if off <= tolerance * largest:
+        return None
+    return f"by {off:g}, where its largest number is {largest:g}"
