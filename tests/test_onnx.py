@@ -333,7 +333,7 @@ def test_external_data_of_the_wrong_size(tmp_path, length, offset):
 def test_verification_names_the_first_tensor_that_differs(monkeypatch):
     pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
     from dtdcore.importers import onnx_elementwise
-    from dtdcore.importers.onnx_operators import Operator
+    from dtdcore.importers.operators import Operator
 
     def wrong(call):
         return call.emit(dtd.LeakyReLU(0.01), call.signal())
