@@ -10,6 +10,7 @@ z⁺-rule, a box the z^B-rule.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Reals(Domain):
 
     def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """-∞ and ∞: see `Domain.bounds`."""
-        return np.array([-np.inf], dtype), np.array([np.inf], dtype)
+        return _one_number(-np.inf, dtype), _one_number(np.inf, dtype)
 
     def check(self, x: np.ndarray, name: str = "x") -> None:
         """Raise a ValueError that names the first value of `x` that is not finite."""
@@ -79,7 +80,7 @@ class NonNegative(Domain):
 
     def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """0 and ∞: see `Domain.bounds`."""
-        return np.array([0.0], dtype), np.array([np.inf], dtype)
+        return _one_number(0.0, dtype), _one_number(np.inf, dtype)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,10 +128,17 @@ def flat_bound(
 ) -> np.ndarray:
     """A bound as a flat array of length 1 or prod(shape), rounded to `dtype`."""
     if isinstance(bound, float):
-        return np.array([bound], dtype)
+        return _one_number(bound, dtype)
     try:
         return np.broadcast_to(bound, shape).astype(dtype).reshape(-1)
     except ValueError:
         raise ValueError(
             f"{name} has shape {np.shape(bound)}, which does not broadcast to one input's {shape}"
         ) from None
+
+
+@lru_cache(maxsize=256)
+def _one_number(bound: float, dtype: np.dtype) -> np.ndarray:
+    array = np.array([bound], dtype)
+    array.flags.writeable = False
+    return array
