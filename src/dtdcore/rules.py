@@ -22,52 +22,11 @@ import numpy as np
 
 from dtdcore.arena import empty
 from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number
-from dtdcore.domains import check_box, flat_bound
+from dtdcore.domains import check_box
+from dtdcore.terms import Term
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Term(ArrayFields):
-    """q_ij = p_i w⁺_ij + n_i w⁻_ij with p = p⁺ x⁺ + p⁻ x⁻ - low and n = n⁺ x⁺ + n⁻ x⁻ - high."""
-
-    p_positive: float
-    p_negative: float
-    n_positive: float
-    n_negative: float
-    low: Any = None
-    high: Any = None
-
-    @property
-    def coefficients(self) -> tuple[float, float, float, float]:
-        """(p⁺, p⁻, n⁺, n⁻)."""
-        return self.p_positive, self.p_negative, self.n_positive, self.n_negative
-
-    def bounds(
-        self, shape: tuple[int, ...], dtype: np.dtype
-    ) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-        """`low` and `high` for inputs of this shape, one number for each input; None if both 0."""
-        if self.low is None:
-            return None, None
-        size = int(np.prod(shape))
-        low, high = (
-            np.ascontiguousarray(np.broadcast_to(flat_bound(bound, name, shape, dtype), (size,)))
-            for bound, name in ((self.low, "low"), (self.high, "high"))
-        )
-        return low, high
-
-    def parts(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """p_i and n_i for inputs x (n, inputs)."""
-        positive, negative = np.maximum(x, 0), np.minimum(x, 0)
-        p = self.p_positive * positive + self.p_negative * negative
-        n = self.n_positive * positive + self.n_negative * negative
-        low, high = self.bounds(x.shape[1:], x.dtype)
-        return (p, n) if low is None else (p - low, n - high)
-
-    def of_bias(self, bias: np.ndarray) -> np.ndarray:
-        """What the bias adds to z_j, as one more input x = 1: p⁺ b⁺_j + n⁺ b⁻_j."""
-        return self.p_positive * np.maximum(bias, 0) + self.n_positive * np.minimum(bias, 0)
 
 
 class Rule:

@@ -15,8 +15,9 @@ from dtdcore import _core
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
-from dtdcore.rules import Flat, Rule, Term, WSquare
+from dtdcore.rules import Flat, Rule, WSquare
 from dtdcore.steps.linear import Ahead, Fixed, Operator, ReadyTerm
+from dtdcore.terms import Term
 
 Sizes = tuple[int, ...]
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
-from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
+from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
 from dtdcore.steps.base import Step
 from dtdcore.steps.linear import Ahead, Fixed, Operator, ReadyTerm
+from dtdcore.terms import Term
 
 
 class DenseOperator(Operator):

@@ -15,8 +15,9 @@ import numpy as np
 
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
-from dtdcore.rules import Rule, Term
+from dtdcore.rules import Rule
 from dtdcore.steps.base import book_unshared
+from dtdcore.terms import Term
 
 #: The shares of one term: q_i of each input (n, *shape), and that of the bias (*shape) or None.
 Shares = tuple[list[np.ndarray], np.ndarray | None]

@@ -16,8 +16,9 @@ import numpy as np
 
 from dtdcore.arena import empty, using
 from dtdcore.blocked import Blocked
-from dtdcore.rules import Flat, Rule, SearchDirection, Term, WSquare
+from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
 from dtdcore.steps.base import Step, book_unshared
+from dtdcore.terms import Term
 
 
 @dataclass(frozen=True)

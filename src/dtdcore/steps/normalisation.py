@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.rules import Rule, Term, WSquare
+from dtdcore.rules import Rule, WSquare
 from dtdcore.steps.base import Step
 from dtdcore.steps.elementwise import Shares, check_rule, redistribute, weighted
+from dtdcore.terms import Term
 
 
 class AffineStep(Step):

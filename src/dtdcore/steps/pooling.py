@@ -12,9 +12,10 @@ import numpy as np
 
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked
-from dtdcore.rules import Rule, Term
+from dtdcore.rules import Rule
 from dtdcore.steps.base import Step, Value, book_unshared
 from dtdcore.steps.elementwise import check_rule, p_of
+from dtdcore.terms import Term
 
 Sizes = tuple[int, ...]
 
