@@ -26,14 +26,14 @@ static int NAME(check_call)(const dtd_conv_shape *shape, int transposed, const R
 }
 
 int NAME(dtd_conv_forward)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                           const REAL *w, const REAL *b, int relu, REAL *a) {
+                           const REAL *w, const REAL *b, REAL ceiling, REAL *a) {
     int nothing;
     const int status = NAME(check_call)(shape, transposed, x, w, a, &nothing);
     if (status || nothing) {
         return status;
     }
     NAME(conv_call) call = {
-        .x = x, .w = w, .job = {.mode = DTD_CONV_PLAIN, .b = b, .relu = relu, .a = a}};
+        .x = x, .w = w, .job = {.mode = DTD_CONV_PLAIN, .b = b, .ceiling = ceiling, .a = a}};
     return NAME(conv_run)(shape, transposed, &call);
 }
 
@@ -44,12 +44,13 @@ int NAME(dtd_conv_square)(const dtd_conv_shape *shape, int transposed, const REA
     if (status || nothing) {
         return status;
     }
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.mode = DTD_CONV_SQUARE, .a = a}};
+    NAME(conv_call) call = {
+        .x = x, .w = w, .job = {.mode = DTD_CONV_SQUARE, .ceiling = -1, .a = a}};
     return NAME(conv_run)(shape, transposed, &call);
 }
 
 int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const REAL *x,
-                             const REAL *w, const REAL *b, int relu, const NAME(dtd_term) *term,
+                             const REAL *w, const REAL *b, REAL ceiling, const NAME(dtd_term) *term,
                              int nonnegative, REAL *a, REAL *z) {
     int nothing;
     int status = NAME(check_call)(shape, transposed, x, w, z, &nothing);
@@ -59,7 +60,7 @@ int NAME(dtd_conv_forward_z)(const dtd_conv_shape *shape, int transposed, const 
     const size_t image = NAME(image_numbers)(shape, transposed, 1);
     const NAME(term_facts) facts =
         NAME(look_at_term)(term, image, nonnegative, image * shape->samples * shape->targets, x);
-    NAME(conv_call) call = {.x = x, .w = w, .job = {.b = b, .relu = relu, .a = a, .z = z}};
+    NAME(conv_call) call = {.x = x, .w = w, .job = {.b = b, .ceiling = ceiling, .a = a, .z = z}};
     if (facts.p_is_n && facts.p_is_x) {
         call.job.mode = DTD_CONV_PLAIN;
         return NAME(conv_run)(shape, transposed, &call);

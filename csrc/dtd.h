@@ -137,12 +137,12 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
 int dtd_conv_pack_f32(const dtd_conv_shape *shape, int transposed, const float *w, float *packed);
 int dtd_conv_pack_f64(const dtd_conv_shape *shape, int transposed, const double *w, double *packed);
 
-/* a = the sum, + b unless NULL (one number per channel of the result), clamped at 0 when relu is not 0. x and a:
- * samples * targets images. w as packed for this direction. */
+/* a = the sum, + b unless NULL (one number per channel of the result), clamped to [0, ceiling] unless ceiling is
+ * negative. x and a: samples * targets images. w as packed for this direction. */
 int dtd_conv_forward_f32(const dtd_conv_shape *shape, int transposed, const float *x,
-                         const float *w, const float *b, int relu, float *a);
+                         const float *w, const float *b, float ceiling, float *a);
 int dtd_conv_forward_f64(const dtd_conv_shape *shape, int transposed, const double *x,
-                         const double *w, const double *b, int relu, double *a);
+                         const double *w, const double *b, double ceiling, double *a);
 
 /* a = the sum with w^2 for w. */
 int dtd_conv_square_f32(const dtd_conv_shape *shape, int transposed, const float *x, const float *w,
@@ -153,11 +153,11 @@ int dtd_conv_square_f64(const dtd_conv_shape *shape, int transposed, const doubl
 /* a as in the forward pass (or NULL) and z = the sum of p w+ + n w-, where p and n are 0 outside of the image. term->low
  * and ->high have the shape of one image. nonnegative: the caller knows that no x is below 0. targets is 1. */
 int dtd_conv_forward_z_f32(const dtd_conv_shape *shape, int transposed, const float *x,
-                           const float *w, const float *b, int relu, const dtd_term_f32 *term,
+                           const float *w, const float *b, float ceiling, const dtd_term_f32 *term,
                            int nonnegative, float *a, float *z);
 int dtd_conv_forward_z_f64(const dtd_conv_shape *shape, int transposed, const double *x,
-                           const double *w, const double *b, int relu, const dtd_term_f64 *term,
-                           int nonnegative, double *a, double *z);
+                           const double *w, const double *b, double ceiling,
+                           const dtd_term_f64 *term, int nonnegative, double *a, double *z);
 
 /*
  * What becomes of r where the layer below redistributes it next: its quotient s = r / (z + bias), as dtd_quotient makes
@@ -209,9 +209,9 @@ int dtd_quotient_f32(dtd_dense_shape shape, int shared_z, const float *relevance
 int dtd_quotient_f64(dtd_dense_shape shape, int shared_z, const double *relevance, const double *z,
                      const double *bias, double epsilon, double limit, double *s, double *account);
 
-/* sum = x + y, clamped at 0 when relu is not 0. sum may be x or y. */
-int dtd_add_f32(size_t count, const float *x, const float *y, int relu, float *sum);
-int dtd_add_f64(size_t count, const double *x, const double *y, int relu, double *sum);
+/* sum = x + y, clamped to [0, ceiling] unless ceiling is negative. sum may be x or y. */
+int dtd_add_f32(size_t count, const float *x, const float *y, float ceiling, float *sum);
+int dtd_add_f64(size_t count, const double *x, const double *y, double ceiling, double *sum);
 
 /*
  * The relevance of the summands of y = sum_m x_m: r_m = p_m R / z with z = sum_m p_m,

@@ -70,14 +70,15 @@ typedef struct {
  * narrow (1, 3 or 4) result channels in one block, (blocks, taps, narrow, B inputs). exact: reads nothing beyond the row's pixels, else up to
  * DTD_CONV_BEYOND pixels further, whose sums are dropped.
  * Results of pixel k and output block m lie at place + k pixel + m out_block. With r = NULL: a = the sum + b (NULL: 0),
- * clamped at 0 when relu is set, and z = the second sum where there is one, else the first (each may be NULL).
+ * clamped to [0, ceiling] unless that is negative, and z = the second sum where there is one, else the first (each may be NULL).
  * Else: r (+)= p times the first sum, and n times the second where there is one, with p, n of owner (at the same place)
  * by term, whose low and high have the places of one image; and with next that r is at once divided by next->z (and
  * next->bias, which has the places of one image), what is booked standing in totals.
  */
 typedef struct {
     dtd_conv_mode mode;
-    int depthwise, exact, relu, accumulate;
+    int depthwise, exact, accumulate;
+    REAL ceiling;
     size_t pixels, blocks, last, taps, outputs, narrow, x_block, w_output, pixel, out_block, place;
     const ptrdiff_t *offsets;
     const REAL *x, *y, *w, *b;

@@ -168,8 +168,7 @@ static void NAME(conv_finish)(const NAME(dtd_conv_job) *job, size_t place, const
         const VEC b = bias ? NAME(vec_load)(bias) : zero;
         for (size_t k = 0; k < count; k++, place += job->pixel) {
             if (job->a) {
-                const VEC a = first[k] + b;
-                NAME(vec_store)(job->a + place, job->relu ? NAME(vec_positive)(a) : a);
+                NAME(vec_store)(job->a + place, NAME(clamped)(first[k] + b, job->ceiling));
             }
             if (job->z) {
                 NAME(vec_store)(job->z + place, second ? second[k] : first[k]);

@@ -2,13 +2,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Template (REAL, SUFFIX) of kernels.c: sums of two values, and what each summand gets of the relevance. */
 
-/* sum = x + y, clamped at 0 when relu is set; sum may be x or y. */
-static void NAME(add)(size_t size, const REAL *x, const REAL *y, int relu, REAL *sum) {
+/* sum = x + y, clamped to [0, ceiling] unless that is negative; sum may be x or y. */
+static void NAME(add)(size_t size, const REAL *x, const REAL *y, REAL ceiling, REAL *sum) {
     for (size_t i = 0; i < size; i += LANES) {
         const size_t count = size - i < LANES ? size - i : LANES;
         const int whole = count == LANES;
         const VEC v = LOAD(x + i) + LOAD(y + i);
-        STORE(sum + i, relu ? NAME(vec_positive)(v) : v);
+        STORE(sum + i, NAME(clamped)(v, ceiling));
     }
 }
 

@@ -2,6 +2,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Template (REAL, SUFFIX) of kernels.c: the factors p, n of the rules and the last step of a redistribution. */
 
+/* min(max(0, v), ceiling); v itself where ceiling is negative. */
+DTD_INLINE VEC NAME(clamped)(VEC v, REAL ceiling) {
+    return ceiling < 0 ? v : NAME(vec_least)(NAME(vec_positive)(v), NAME(vec_set)(ceiling));
+}
+
 /* p_i = p_positive max(0, x_i) + p_negative min(0, x_i) - low_i: one product, for one of the two parts is 0. */
 DTD_INLINE VEC NAME(term_vector)(VEC x, REAL positive, REAL negative, VEC low) {
     const VEC zero = {0};

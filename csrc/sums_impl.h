@@ -6,7 +6,7 @@ typedef struct {
     const dtd_kernels *kernels;
     size_t count;
     const REAL *x, *y;
-    int relu;
+    REAL ceiling;
     REAL *sum;
 } NAME(add_call);
 
@@ -15,17 +15,17 @@ static void NAME(add_task)(void *context, size_t task, int worker) {
     const size_t first = task * ADD_CHUNK;
     (void)worker;
     call->kernels->NAME(add)(dtd_min(ADD_CHUNK, call->count - first), call->x + first,
-                             call->y + first, call->relu, call->sum + first);
+                             call->y + first, call->ceiling, call->sum + first);
 }
 
-int NAME(dtd_add)(size_t count, const REAL *x, const REAL *y, int relu, REAL *sum) {
+int NAME(dtd_add)(size_t count, const REAL *x, const REAL *y, REAL ceiling, REAL *sum) {
     if (dtd_check_size(count, 1, sizeof(REAL))) {
         return DTD_ERROR_SIZE;
     }
     if (count > 0 && (x == NULL || y == NULL || sum == NULL)) {
         return DTD_ERROR_ARGUMENT;
     }
-    NAME(add_call) call = {dtd_kernel_table(), count, x, y, relu, sum};
+    NAME(add_call) call = {dtd_kernel_table(), count, x, y, ceiling, sum};
     dtd_parallel(dtd_ceil_div(count, ADD_CHUNK), NAME(add_task), &call,
                  dtd_threads_for((double)count));
     return DTD_OK;

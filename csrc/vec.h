@@ -11,6 +11,7 @@
  *   vec_set_T                    one number in all lanes
  *   vec_fma_T(a, b, c)           a b + c, fused where the level has it
  *   vec_positive_T, vec_negative_T   max(0, v), min(0, v)
+ *   vec_least_T(v, w)            min(v, w)
  *   vec_sqrt_T(v)                the square root of each
  *   vec_choose_T(v, a, b)        a where v >= 0, b where v < 0; either where v is 0 of any sign
  *   vec_where_T(condition, v)    v where condition is not 0, else 0
@@ -162,6 +163,8 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)_mm512_min_epi64((__m512i)v, _mm512_setzero_si512());
 }
+DTD_INLINE vec_f32 vec_least_f32(vec_f32 v, vec_f32 w) { return _mm512_min_ps(v, w); }
+DTD_INLINE vec_f64 vec_least_f64(vec_f64 v, vec_f64 w) { return _mm512_min_pd(v, w); }
 
 DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return _mm512_sqrt_ps(v); }
 DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return _mm512_sqrt_pd(v); }
@@ -225,6 +228,8 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
     return (vec_f32)_mm256_min_epi32((__m256i)v, _mm256_setzero_si256());
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return _mm256_min_pd(v, _mm256_setzero_pd()); }
+DTD_INLINE vec_f32 vec_least_f32(vec_f32 v, vec_f32 w) { return _mm256_min_ps(v, w); }
+DTD_INLINE vec_f64 vec_least_f64(vec_f64 v, vec_f64 w) { return _mm256_min_pd(v, w); }
 
 DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return _mm256_sqrt_ps(v); }
 DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return _mm256_sqrt_pd(v); }
@@ -295,6 +300,8 @@ DTD_INLINE vec_f32 vec_positive_f32(vec_f32 v) { return _mm_max_ps(v, _mm_setzer
 DTD_INLINE vec_f64 vec_positive_f64(vec_f64 v) { return _mm_max_pd(v, _mm_setzero_pd()); }
 DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) { return _mm_min_ps(v, _mm_setzero_ps()); }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) { return _mm_min_pd(v, _mm_setzero_pd()); }
+DTD_INLINE vec_f32 vec_least_f32(vec_f32 v, vec_f32 w) { return _mm_min_ps(v, w); }
+DTD_INLINE vec_f64 vec_least_f64(vec_f64 v, vec_f64 w) { return _mm_min_pd(v, w); }
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) { return (vec_f32)vsqrtq_f32((float32x4_t)v); }
 DTD_INLINE vec_f64 vec_sqrt_f64(vec_f64 v) { return (vec_f64)vsqrtq_f64((float64x2_t)v); }
@@ -315,6 +322,12 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)vminq_f64((float64x2_t)v, vdupq_n_f64(0));
+}
+DTD_INLINE vec_f32 vec_least_f32(vec_f32 v, vec_f32 w) {
+    return (vec_f32)vminq_f32((float32x4_t)v, (float32x4_t)w);
+}
+DTD_INLINE vec_f64 vec_least_f64(vec_f64 v, vec_f64 w) {
+    return (vec_f64)vminq_f64((float64x2_t)v, (float64x2_t)w);
 }
 #else
 DTD_INLINE vec_f32 vec_sqrt_f32(vec_f32 v) {
@@ -337,6 +350,14 @@ DTD_INLINE vec_f32 vec_negative_f32(vec_f32 v) {
 }
 DTD_INLINE vec_f64 vec_negative_f64(vec_f64 v) {
     return (vec_f64)((ivec_f64)v & (v < (vec_f64){0}));
+}
+DTD_INLINE vec_f32 vec_least_f32(vec_f32 v, vec_f32 w) {
+    const ivec_f32 less = v < w;
+    return (vec_f32)(((ivec_f32)v & less) | ((ivec_f32)w & ~less));
+}
+DTD_INLINE vec_f64 vec_least_f64(vec_f64 v, vec_f64 w) {
+    const ivec_f64 less = v < w;
+    return (vec_f64)(((ivec_f64)v & less) | ((ivec_f64)w & ~less));
 }
 #endif
 

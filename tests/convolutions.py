@@ -136,10 +136,10 @@ class Packed:
     def _plain(self, room, lead=1):
         return unblock(room, self.geometry.image(not self.transposed)[0], lead)
 
-    def forward(self, x, bias=None, relu=False):
+    def forward(self, x, bias=None, ceiling=-1.0):
         a = self._room(len(x))
         core("conv_forward", self.dtype)(
-            self.shape, self.transposed, len(x), block(x).reshape(-1), self.packed, bias, relu,
+            self.shape, self.transposed, len(x), block(x).reshape(-1), self.packed, bias, ceiling,
             a.reshape(-1),
         )  # fmt: skip
         return self._plain(a)
@@ -151,11 +151,11 @@ class Packed:
         )
         return self._plain(a)
 
-    def forward_z(self, x, bias, relu, term, bounds, nonnegative=False, want_a=True):
+    def forward_z(self, x, bias, ceiling, term, bounds, nonnegative=False, want_a=True):
         a, z = self._room(len(x)) if want_a else None, self._room(len(x))
         low, high = (None if b is None else block(b[None]).reshape(-1) for b in bounds)
         core("conv_forward_z", self.dtype)(
-            self.shape, self.transposed, len(x), block(x).reshape(-1), self.packed, bias, relu,
+            self.shape, self.transposed, len(x), block(x).reshape(-1), self.packed, bias, ceiling,
             term, low, high, nonnegative, None if a is None else a.reshape(-1), z.reshape(-1),
         )  # fmt: skip
         return None if a is None else self._plain(a), self._plain(z)

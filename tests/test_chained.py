@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Chains in one pass: the quotient that the layer above makes, and the ReLU that layers apply."""
+"""Chains in one pass: the quotient that the layer above makes, and the clamps that layers apply."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES = {
 }
 
 
-def network(rng, dtype, relu=True):
+def network(rng, dtype, relu=True, clamp=None):
     """Convolutions of many kinds, one above the other, with a skip."""
 
     def conv(outputs, inputs, kernel, **options):
@@ -40,7 +40,9 @@ def network(rng, dtype, relu=True):
     ]
     items = []
     for name, layer in layers:
-        items += [(name, layer), (f"relu {name}", dtd.ReLU())] if relu else [(name, layer)]
+        items += [(name, layer)]
+        if relu:
+            items += [(f"relu {name}", clamp or dtd.ReLU())]
     last = "relu " * relu
     items += [("sum", dtd.Add(), [f"{last}e", f"{last}g"]), ("flat", dtd.Flatten())]
     return dtd.Network(items, input_shape=(3, 15, 13))
@@ -150,3 +152,48 @@ def test_a_quotient_for_the_layer_below_takes_no_accumulation():
         _core.conv_redistribute_f32(*arguments, True, block.copy(), block, None, 0.0, 1.0, account)
     with pytest.raises(ValueError, match="next_account"):
         _core.conv_redistribute_f32(*arguments, False, block.copy(), block, None, 0.0, 1.0)
+
+
+class Apart(dtd.Clip):
+    """A clip of another type, which no layer applies itself."""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
+@pytest.mark.parametrize("rule", [None, *RULES.values()], ids=["gradient", *RULES])
+@pytest.mark.parametrize("high", [0.0, 0.4, 6.0])
+def test_a_clip_made_by_the_layer_below_changes_nothing(rule, dtype, high):
+    rng = np.random.default_rng(2)
+    one = network(rng, dtype, clamp=dtd.Clip(0, high))
+    other = network(np.random.default_rng(2), dtype, clamp=Apart(0, high))
+    x = rng.standard_normal((3, 3, 15, 13)).astype(dtype)
+    assert len(one._plain_plan(np.dtype(dtype)).work) < len(other._plain_plan(np.dtype(dtype)).work)
+    assert one.forward(x).tobytes() == other.forward(x).tobytes()
+    assert np.abs(one.forward(x)).max() > 0 or high == 0
+    targets = [[0, 5]] * 3
+    if rule is None:
+        a, b = one.gradient(x, targets), other.gradient(x, targets)
+    else:
+        a, b = (dtd.LRP(net, rule)(x, targets).relevance for net in (one, other))
+    assert np.abs(a).max() > 0 or high == 0
+    # the quotients of chains are made elsewhere, of the same numbers
+    assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["dense", "add"])
+def test_clips_behind_dense_layers_and_sums(kind):
+    rng = np.random.default_rng(3)
+
+    def make(clip):
+        w = np.random.default_rng(4).standard_normal((6, 6))
+        items = [("a", dtd.Dense(w, np.ones(6))), ("clip", clip), ("b", dtd.Dense(w.T))]
+        if kind == "add":
+            items[1:1] = [("c", dtd.Dense(w @ w)), ("sum", dtd.Add(), ["a", "c"])]
+        return dtd.Network(items, input_shape=(6,))
+
+    one, other = make(dtd.Clip(0, 1.5)), make(Apart(0, 1.5))
+    x = rng.standard_normal((7, 6))
+    np.testing.assert_array_equal(one.forward(x), other.forward(x))
+    np.testing.assert_array_equal(one.gradient(x), other.gradient(x))
+    for rule in (dtd.Epsilon(0.1), dtd.AlphaBeta(2, 1), dtd.GeneralizedGamma(0.5), dtd.WSquare()):
+        a, b = dtd.LRP(one, rule)(x), dtd.LRP(other, rule)(x)
+        np.testing.assert_array_equal(a.relevance, b.relevance)

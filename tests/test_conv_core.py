@@ -120,9 +120,14 @@ def test_forward_and_square(geometry, transposed, dtype, rng):
     per_channel = bias.astype(np.float64).reshape(-1, *[1] * (a.ndim - 2))
     a, size = a + per_channel, size + np.abs(per_channel)
     assert_close(packed.forward(x, bias), a, size, allowed)
-    assert_close(packed.forward(x, bias, True), ref.positive(a), size, allowed)
+    for ceiling in (0.0, 0.75, np.inf):
+        assert_close(packed.forward(x, bias, ceiling), np.clip(a, 0, ceiling), size, allowed)
     a, size = (geometry.sum(y, w * w, transposed) for y in (x, np.abs(x)))
     assert_close(packed.square(x), a, size, allowed)
+
+
+#: -1: not clamped.
+CEILINGS = (-1.0, np.inf, 0.75)
 
 
 @DIRECTIONS
@@ -135,7 +140,7 @@ def test_forward_z(geometry, transposed, dtype, rng):
     allowed = tolerance(dtype, geometry.terms(transposed) + 4)
     for nonnegative in (False, True):
         x = values(rng, dtype, 2, geometry.image(transposed), nonnegative)
-        forward = packed.forward(x, bias), packed.forward(x, bias, True)
+        forward = {ceiling: packed.forward(x, bias, ceiling) for ceiling in CEILINGS}
         for number, (name, (term, boxed)) in enumerate(TERMS.items()):
             bounds = box(x) if boxed else (None, None)
             p, n, p_size, n_size = factors(term, x, *bounds)
@@ -143,11 +148,11 @@ def test_forward_z(geometry, transposed, dtype, rng):
             z += geometry.sum(n, ref.negative(w), transposed)
             size = geometry.sum(p_size, ref.positive(w), transposed)
             size += geometry.sum(n_size, np.abs(ref.negative(w)), transposed)
-            relu = bool(number % 2)
-            a, got = packed.forward_z(x, bias, relu, term, bounds, nonnegative)
-            assert bits(a) == bits(forward[relu]), name
+            ceiling = CEILINGS[number % 3]
+            a, got = packed.forward_z(x, bias, ceiling, term, bounds, nonnegative)
+            assert bits(a) == bits(forward[ceiling]), name
             assert_close(got, z, size, 2 * allowed)
-            none, alone = packed.forward_z(x, None, relu, term, bounds, False, False)
+            none, alone = packed.forward_z(x, None, ceiling, term, bounds, False, False)
             assert none is None
             assert bits(alone) == bits(got), name
 
@@ -234,7 +239,7 @@ def test_any_geometry(geometry, transposed, kind, seed):
     size = geometry.sum(np.abs(x), w[0], transposed) + geometry.sum(
         2 * np.abs(x), -w[1], transposed
     )
-    a, got = packed.forward_z(x, None, False, (1, 1, -2, -2), (None, None))
+    a, got = packed.forward_z(x, None, -1.0, (1, 1, -2, -2), (None, None))
     assert_close(got, sum(z), size, allowed)
     assert_close(a, geometry.sum(x, w[0] + w[1], transposed), size, allowed)
     other = values(rng, dtype, 2, geometry.image(not transposed))
@@ -253,7 +258,7 @@ def test_nothing_to_do(transposed, dtype):
         x = np.ones((n, *geometry.image(transposed)), dtype)
         assert packed.forward(x).shape == (n, *geometry.image(not transposed))
         assert len(packed.square(x)) == n
-        assert len(packed.forward_z(x, None, 0, (1, 0, 0, 1), [None] * 2)[1]) == n
+        assert len(packed.forward_z(x, None, -1.0, (1, 0, 0, 1), [None] * 2)[1]) == n
         x = np.ones((n, *geometry.image(not transposed)), dtype)
         s = np.ones((n, k, *geometry.image(transposed)), dtype)
         assert packed.redistribute(x, (1, 0, 0, 1), [None] * 2, s).shape == (n, k, *x.shape[1:])
@@ -273,13 +278,13 @@ BIG = [
 
 def everything(geometry, transposed, weight, x, other, s, bias):
     packed = Packed(geometry, transposed, weight)
-    results = {"square": packed.square(x), "relu": packed.forward(x, bias, True)}
+    results = {"square": packed.square(x), "clamped": packed.forward(x, bias, 0.75)}
     low, high = box(np.ones_like(x[:1]))
     low_other, high_other = box(np.ones_like(other[:1]))
     for name in ("Z", "ZPlus", "ZB", "Gamma", "any"):
         term, boxed = TERMS[name]
         bounds = (low, high) if boxed else (None, None)
-        a, z = packed.forward_z(x, bias, False, term, bounds)
+        a, z = packed.forward_z(x, bias, -1.0, term, bounds)
         results |= {f"a {name}": a, f"z {name}": z}
         bounds = (low_other, high_other) if boxed else (None, None)
         results[f"r {name}"] = packed.redistribute(other, term, bounds, s)
@@ -319,8 +324,8 @@ def test_many_images_in_rounds(dtype, rng):
     weight = normal(rng, dtype, *geometry.weight_shape)
     x = normal(rng, dtype, 70, *geometry.image(False))
     packed = Packed(geometry, False, weight)
-    a, z = packed.forward_z(x, None, False, TERMS["any"][0], (None, None))
+    a, z = packed.forward_z(x, None, -1.0, TERMS["any"][0], (None, None))
     for image in (0, 33, 47, 69):
-        one = packed.forward_z(x[image : image + 1], None, False, TERMS["any"][0], (None, None))
+        one = packed.forward_z(x[image : image + 1], None, -1.0, TERMS["any"][0], (None, None))
         assert bits(one[0][0]) == bits(a[image])
         assert bits(one[1][0]) == bits(z[image])

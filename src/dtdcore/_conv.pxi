@@ -15,11 +15,11 @@ cdef extern from "dtd.h":
     int dtd_conv_packed_size(const dtd_conv_shape *, int, size_t, size_t *) nogil
     int dtd_conv_pack_f32(const dtd_conv_shape *, int, const float *, float *) nogil
     int dtd_conv_forward_f32(
-        const dtd_conv_shape *, int, const float *, const float *, const float *, int, float *) nogil
+        const dtd_conv_shape *, int, const float *, const float *, const float *, float, float *) nogil
     int dtd_conv_square_f32(
         const dtd_conv_shape *, int, const float *, const float *, float *) nogil
     int dtd_conv_forward_z_f32(
-        const dtd_conv_shape *, int, const float *, const float *, const float *, int,
+        const dtd_conv_shape *, int, const float *, const float *, const float *, float,
         const dtd_term_f32 *, int, float *, float *) nogil
     ctypedef struct dtd_conv_next_f32:
         const float *z
@@ -31,11 +31,11 @@ cdef extern from "dtd.h":
         const float *, int, const dtd_conv_next_f32 *, float *) nogil
     int dtd_conv_pack_f64(const dtd_conv_shape *, int, const double *, double *) nogil
     int dtd_conv_forward_f64(
-        const dtd_conv_shape *, int, const double *, const double *, const double *, int, double *) nogil
+        const dtd_conv_shape *, int, const double *, const double *, const double *, double, double *) nogil
     int dtd_conv_square_f64(
         const dtd_conv_shape *, int, const double *, const double *, double *) nogil
     int dtd_conv_forward_z_f64(
-        const dtd_conv_shape *, int, const double *, const double *, const double *, int,
+        const dtd_conv_shape *, int, const double *, const double *, const double *, double,
         const dtd_term_f64 *, int, double *, double *) nogil
     ctypedef struct dtd_conv_next_f64:
         const double *z
@@ -119,14 +119,14 @@ cdef int conv_images_f32(
 
 def conv_forward_f32(
     ConvShape shape not None, bint transposed, size_t images, const float[::1] x not None,
-    const float[::1] w not None, const float[::1] b, bint relu, float[::1] a not None,
+    const float[::1] w not None, const float[::1] b, float ceiling, float[::1] a not None,
 ):
     cdef dtd_conv_shape sized = shape.of(images, 1)
     conv_images_f32(shape, transposed, images, x, w, b, a)
     cdef int status
     with nogil:
         status = dtd_conv_forward_f32(
-            &sized, transposed, in1_f32(x), in1_f32(w), in1_f32(b), relu, out1_f32(a))
+            &sized, transposed, in1_f32(x), in1_f32(w), in1_f32(b), ceiling, out1_f32(a))
     check(status)
 
 
@@ -144,7 +144,7 @@ def conv_square_f32(
 
 def conv_forward_z_f32(
     ConvShape shape not None, bint transposed, size_t images, const float[::1] x not None,
-    const float[::1] w not None, const float[::1] b, bint relu, tuple coefficients not None,
+    const float[::1] w not None, const float[::1] b, float ceiling, tuple coefficients not None,
     const float[::1] low, const float[::1] high, bint nonnegative, float[::1] a, float[::1] z not None,
 ):
     cdef dtd_conv_shape sized = shape.of(images, 1)
@@ -155,7 +155,7 @@ def conv_forward_z_f32(
     cdef int status
     with nogil:
         status = dtd_conv_forward_z_f32(
-            &sized, transposed, in1_f32(x), in1_f32(w), in1_f32(b), relu, &term, nonnegative,
+            &sized, transposed, in1_f32(x), in1_f32(w), in1_f32(b), ceiling, &term, nonnegative,
             out1_f32(a), out1_f32(z))
     check(status)
 
@@ -225,14 +225,14 @@ cdef int conv_images_f64(
 
 def conv_forward_f64(
     ConvShape shape not None, bint transposed, size_t images, const double[::1] x not None,
-    const double[::1] w not None, const double[::1] b, bint relu, double[::1] a not None,
+    const double[::1] w not None, const double[::1] b, double ceiling, double[::1] a not None,
 ):
     cdef dtd_conv_shape sized = shape.of(images, 1)
     conv_images_f64(shape, transposed, images, x, w, b, a)
     cdef int status
     with nogil:
         status = dtd_conv_forward_f64(
-            &sized, transposed, in1_f64(x), in1_f64(w), in1_f64(b), relu, out1_f64(a))
+            &sized, transposed, in1_f64(x), in1_f64(w), in1_f64(b), ceiling, out1_f64(a))
     check(status)
 
 
@@ -250,7 +250,7 @@ def conv_square_f64(
 
 def conv_forward_z_f64(
     ConvShape shape not None, bint transposed, size_t images, const double[::1] x not None,
-    const double[::1] w not None, const double[::1] b, bint relu, tuple coefficients not None,
+    const double[::1] w not None, const double[::1] b, double ceiling, tuple coefficients not None,
     const double[::1] low, const double[::1] high, bint nonnegative, double[::1] a, double[::1] z not None,
 ):
     cdef dtd_conv_shape sized = shape.of(images, 1)
@@ -261,7 +261,7 @@ def conv_forward_z_f64(
     cdef int status
     with nogil:
         status = dtd_conv_forward_z_f64(
-            &sized, transposed, in1_f64(x), in1_f64(w), in1_f64(b), relu, &term, nonnegative,
+            &sized, transposed, in1_f64(x), in1_f64(w), in1_f64(b), ceiling, &term, nonnegative,
             out1_f64(a), out1_f64(z))
     check(status)
 

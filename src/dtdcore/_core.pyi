@@ -211,7 +211,7 @@ def conv_forward_f32(
     x: F32,
     w: F32,
     b: F32 | None,
-    relu: bool,
+    ceiling: float,
     a: F32,
 ) -> None: ...
 def conv_square_f32(
@@ -224,7 +224,7 @@ def conv_forward_z_f32(
     x: F32,
     w: F32,
     b: F32 | None,
-    relu: bool,
+    ceiling: float,
     coefficients: tuple[float, float, float, float],
     low: F32 | None,
     high: F32 | None,
@@ -252,7 +252,7 @@ def conv_redistribute_f32(
     next_limit: float = 0,
     next_account: F64 | None = None,
 ) -> None: ...
-def add_f32(x: F32, y: F32, relu: bool, sum: F32) -> None: ...
+def add_f32(x: F32, y: F32, ceiling: float, sum: F32) -> None: ...
 def share_f32(
     x: list[F32],
     p_positive: float,
@@ -271,7 +271,7 @@ def conv_forward_f64(
     x: F64,
     w: F64,
     b: F64 | None,
-    relu: bool,
+    ceiling: float,
     a: F64,
 ) -> None: ...
 def conv_square_f64(
@@ -284,7 +284,7 @@ def conv_forward_z_f64(
     x: F64,
     w: F64,
     b: F64 | None,
-    relu: bool,
+    ceiling: float,
     coefficients: tuple[float, float, float, float],
     low: F64 | None,
     high: F64 | None,
@@ -312,7 +312,7 @@ def conv_redistribute_f64(
     next_limit: float = 0,
     next_account: F64 | None = None,
 ) -> None: ...
-def add_f64(x: F64, y: F64, relu: bool, sum: F64) -> None: ...
+def add_f64(x: F64, y: F64, ceiling: float, sum: F64) -> None: ...
 def share_f64(
     x: list[F64],
     p_positive: float,

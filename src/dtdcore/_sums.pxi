@@ -4,22 +4,22 @@
 
 cdef extern from "dtd.h":
     const int DTD_SUMMANDS
-    int dtd_add_f32(size_t, const float *, const float *, int, float *) nogil
+    int dtd_add_f32(size_t, const float *, const float *, float, float *) nogil
     int dtd_share_f32(
         dtd_dense_shape, size_t, const float **, float, float, float, float, const float *, float **,
         double *) nogil
-    int dtd_add_f64(size_t, const double *, const double *, int, double *) nogil
+    int dtd_add_f64(size_t, const double *, const double *, double, double *) nogil
     int dtd_share_f64(
         dtd_dense_shape, size_t, const double **, double, double, double, double, const double *, double **,
         double *) nogil
 
 
-def add_f32(const float[::1] x not None, const float[::1] y not None, bint relu, float[::1] sum not None):
+def add_f32(const float[::1] x not None, const float[::1] y not None, float ceiling, float[::1] sum not None):
     shape1("y", y.shape[0], x.shape[0])
     shape1("sum", sum.shape[0], x.shape[0])
     cdef int status
     with nogil:
-        status = dtd_add_f32(x.shape[0], in1_f32(x), in1_f32(y), relu, out1_f32(sum))
+        status = dtd_add_f32(x.shape[0], in1_f32(x), in1_f32(y), ceiling, out1_f32(sum))
     check(status)
 
 
@@ -50,12 +50,12 @@ def share_f32(
     check(status)
 
 
-def add_f64(const double[::1] x not None, const double[::1] y not None, bint relu, double[::1] sum not None):
+def add_f64(const double[::1] x not None, const double[::1] y not None, double ceiling, double[::1] sum not None):
     shape1("y", y.shape[0], x.shape[0])
     shape1("sum", sum.shape[0], x.shape[0])
     cdef int status
     with nogil:
-        status = dtd_add_f64(x.shape[0], in1_f64(x), in1_f64(y), relu, out1_f64(sum))
+        status = dtd_add_f64(x.shape[0], in1_f64(x), in1_f64(y), ceiling, out1_f64(sum))
     check(status)
 
 

@@ -16,11 +16,12 @@ from dtdcore.arena import Arena, independent, using
 from dtdcore.arrays import all_finite, kernels
 from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_plain
-from dtdcore.layers.activations import ReLU
+from dtdcore.layers.activations import Clip, ReLU
 from dtdcore.rules import Rule
 from dtdcore.steps.base import RECEIVED
 
 if TYPE_CHECKING:
+    from dtdcore.layers import Layer
     from dtdcore.network import Network
     from dtdcore.steps.base import Step, Value
 
@@ -65,17 +66,18 @@ class Plan:
         #: What to do on the way back: value, step, source, sources, place in the audit.
         self.back: list[tuple[int, Step, int | None, tuple[int, ...], int | None]] = []
         self.names: dict[int, str] = {}
-        clamped = _clamped(network, last_uses, self.output)
+        ceilings = _clamped(network, last_uses, self.output)
+        clamped = {value: source for value, (source, _) in ceilings.items()}
         self.output = clamped.get(self.output, self.output)
         for value, source in clamped.items():
             last_uses[source] = last_uses[value]
-        fused = set(clamped.values())
+        fused = dict(ceilings.values())
         for value in range(m, self.values):
             if value not in last_uses or value in clamped:
                 continue
             node = nodes[value - m]
             rule = None if rules is None else rules[value - m]
-            step = node.layer.step(rule, dtype, value in fused)
+            step = node.layer.step(rule, dtype, fused.get(value))
             sources = tuple(clamped.get(source, source) for source in node.sources)
             source = None if step.joins else sources[0]
             ends = tuple({s for s in sources if last_uses[s] == value})
@@ -306,11 +308,13 @@ class Trace:
         return dict(zip(names, results, strict=True))
 
 
-def _clamped(network: Network, last_uses: dict[int, int], output: int) -> dict[int, int]:
-    """Values of ReLUs that the layer before gives itself: ReLU's value -> that layer's.
+def _clamped(
+    network: Network, last_uses: dict[int, int], output: int
+) -> dict[int, tuple[int, float]]:
+    """Values of ReLUs, and of clips from 0 on, that the layer before gives itself.
 
-    That is where nothing else uses what the layer gives: relevance passes through a ReLU, so
-    nobody will ask for it.
+    For each of them that layer's value, and the ceiling, ∞ for ReLU. That is where nothing else
+    uses what the layer gives: relevance passes through, so nobody will ask for it.
     """
     m = len(network.inputs)
     uses: dict[int, int] = {}
@@ -320,13 +324,21 @@ def _clamped(network: Network, last_uses: dict[int, int], output: int) -> dict[i
                 uses[source] = uses.get(source, 0) + 1
     clamped = {}
     for value in last_uses:
-        if value < m or type(network.nodes[value - m].layer) is not ReLU:
+        ceiling = None if value < m else _ceiling(network.nodes[value - m].layer)
+        if ceiling is None:
             continue
         (source,) = network.nodes[value - m].sources
         alone = source >= m and source != output and uses[source] == 1
         if alone and network.nodes[source - m].layer.clamps:
-            clamped[value] = source
+            clamped[value] = source, ceiling
     return clamped
+
+
+def _ceiling(layer: Layer) -> float | None:
+    """The ceiling of an activation min(max(0, x), ceiling); None for other layers."""
+    if type(layer) is ReLU:
+        return math.inf
+    return layer.high if type(layer) is Clip and layer.low == 0 else None
 
 
 def _last_uses(network: Network, output: int) -> dict[int, int]:

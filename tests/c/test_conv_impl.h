@@ -134,12 +134,12 @@ static void NAME(check_forward)(const NAME(fixture) *f) {
         size[k] = fabs(sum[k]);
     }
     NAME(add_sums)(f, x, PART_ALL, sum, size);
-    CHECK(NAME(dtd_conv_forward)(&f->shape, f->transposed, f->x, f->packed, f->b, 0, a) == DTD_OK);
+    CHECK(NAME(dtd_conv_forward)(&f->shape, f->transposed, f->x, f->packed, f->b, -1, a) == DTD_OK);
     CHECK(NAME(close)(count, a, sum, size, NAME(roundings)(f)));
-    CHECK(NAME(dtd_conv_forward)(&f->shape, f->transposed, f->x, f->packed, f->b, 1, again) ==
-          DTD_OK);
+    CHECK(NAME(dtd_conv_forward)(&f->shape, f->transposed, f->x, f->packed, f->b, (REAL)0.5,
+                                 again) == DTD_OK);
     for (size_t k = 0; k < count; k++) {
-        CHECK(again[k] == (a[k] > 0 ? a[k] : 0));
+        CHECK(again[k] == (a[k]<0 ? 0 : a[k]>(REAL) 0.5 ? (REAL)0.5 : a[k]));
     }
     for (size_t number = 0; number < NAME(TERMS); number++) {
         const NAME(dtd_term) term = NAME(term_of)(number, f->low, f->high);
@@ -150,12 +150,12 @@ static void NAME(check_forward)(const NAME(fixture) *f) {
         memset(size, 0, count * sizeof(double));
         NAME(add_sums)(f, p, PART_POSITIVE, sum, size);
         NAME(add_sums)(f, n, PART_NEGATIVE, sum, size);
-        CHECK(NAME(dtd_conv_forward_z)(&f->shape, f->transposed, f->x, f->packed, f->b, 0, &term, 0,
-                                       again, z) == DTD_OK);
+        CHECK(NAME(dtd_conv_forward_z)(&f->shape, f->transposed, f->x, f->packed, f->b, -1, &term,
+                                       0, again, z) == DTD_OK);
         CHECK(NAME(same)(count, a, again));
         CHECK(NAME(close)(count, z, sum, size, 2 * NAME(roundings)(f)));
-        CHECK(NAME(dtd_conv_forward_z)(&f->shape, f->transposed, f->x, f->packed, NULL, 0, &term, 0,
-                                       NULL, alone) == DTD_OK);
+        CHECK(NAME(dtd_conv_forward_z)(&f->shape, f->transposed, f->x, f->packed, NULL, -1, &term,
+                                       0, NULL, alone) == DTD_OK);
         CHECK(NAME(same)(count, z, alone));
         free(p);
         free(n);
@@ -233,14 +233,14 @@ static int NAME(run)(const NAME(fixture) *f, size_t function, REAL *out) {
                          plus = NAME(term_of)(1, NULL, NULL);
     switch (function) {
     case 0:
-        return NAME(dtd_conv_forward)(shape, f->transposed, f->x, f->packed, f->b, 1, out);
+        return NAME(dtd_conv_forward)(shape, f->transposed, f->x, f->packed, f->b, (REAL)0.5, out);
     case 1:
         return NAME(dtd_conv_square)(shape, f->transposed, f->x, f->packed, out);
     case 2:
-        return NAME(dtd_conv_forward_z)(shape, f->transposed, f->x, f->packed, f->b, 0, &box, 0,
+        return NAME(dtd_conv_forward_z)(shape, f->transposed, f->x, f->packed, f->b, -1, &box, 0,
                                         out, out + count);
     case 3:
-        return NAME(dtd_conv_forward_z)(shape, f->transposed, f->x, f->packed, f->b, 0, &plus, 0,
+        return NAME(dtd_conv_forward_z)(shape, f->transposed, f->x, f->packed, f->b, -1, &plus, 0,
                                         out, out + count);
     default:
         return NAME(dtd_conv_redistribute)(shape, f->transposed, f->owner, f->packed, &plus, 0,
@@ -318,9 +318,9 @@ static void NAME(expect)(const NAME(fixture) *f, const dtd_conv_shape *shape, in
     size_t count = 7;
     CHECK(dtd_conv_packed_size(shape, t, sizeof(REAL), &count) == status && count == 7);
     CHECK(NAME(dtd_conv_pack)(shape, t, f->w, f->packed) == status);
-    CHECK(NAME(dtd_conv_forward)(shape, t, f->x, f->packed, f->b, 0, out) == status);
+    CHECK(NAME(dtd_conv_forward)(shape, t, f->x, f->packed, f->b, -1, out) == status);
     CHECK(NAME(dtd_conv_square)(shape, t, f->x, f->packed, out) == status);
-    CHECK(NAME(dtd_conv_forward_z)(shape, t, f->x, f->packed, f->b, 0, &term, 0, out, out) ==
+    CHECK(NAME(dtd_conv_forward_z)(shape, t, f->x, f->packed, f->b, -1, &term, 0, out, out) ==
           status);
     CHECK(NAME(dtd_conv_redistribute)(shape, t, f->owner, f->packed, &term, 0, f->s, 0, NULL,
                                       out) == status);
@@ -380,18 +380,19 @@ static void NAME(test_arguments)(void) {
         CHECK(dtd_conv_packed_size(shape, t, 2, &numbers) == wrong);
         CHECK(NAME(dtd_conv_pack)(shape, t, NULL, f.packed) == wrong);
         CHECK(NAME(dtd_conv_pack)(shape, t, f.w, NULL) == wrong);
-        CHECK(NAME(dtd_conv_forward)(shape, t, NULL, f.packed, f.b, 0, out) == wrong);
-        CHECK(NAME(dtd_conv_forward)(shape, t, f.x, NULL, f.b, 0, out) == wrong);
-        CHECK(NAME(dtd_conv_forward)(shape, t, f.x, f.packed, f.b, 0, NULL) == wrong);
+        CHECK(NAME(dtd_conv_forward)(shape, t, NULL, f.packed, f.b, -1, out) == wrong);
+        CHECK(NAME(dtd_conv_forward)(shape, t, f.x, NULL, f.b, -1, out) == wrong);
+        CHECK(NAME(dtd_conv_forward)(shape, t, f.x, f.packed, f.b, -1, NULL) == wrong);
         CHECK(NAME(dtd_conv_square)(shape, t, NULL, f.packed, out) == wrong);
         CHECK(NAME(dtd_conv_square)(shape, t, f.x, NULL, out) == wrong);
         CHECK(NAME(dtd_conv_square)(shape, t, f.x, f.packed, NULL) == wrong);
-        CHECK(NAME(dtd_conv_forward_z)(shape, t, NULL, f.packed, NULL, 0, &term, 0, NULL, out) ==
+        CHECK(NAME(dtd_conv_forward_z)(shape, t, NULL, f.packed, NULL, -1, &term, 0, NULL, out) ==
               wrong);
-        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, NULL, NULL, 0, &term, 0, NULL, out) == wrong);
-        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, f.packed, NULL, 0, NULL, 0, NULL, out) ==
+        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, NULL, NULL, -1, &term, 0, NULL, out) ==
               wrong);
-        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, f.packed, NULL, 0, &term, 0, out, NULL) ==
+        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, f.packed, NULL, -1, NULL, 0, NULL, out) ==
+              wrong);
+        CHECK(NAME(dtd_conv_forward_z)(shape, t, f.x, f.packed, NULL, -1, &term, 0, out, NULL) ==
               wrong);
         CHECK(NAME(dtd_conv_redistribute)(shape, t, NULL, f.packed, &term, 0, f.s, 0, NULL, out) ==
               wrong);
@@ -407,9 +408,9 @@ static void NAME(test_arguments)(void) {
 
         dtd_conv_shape none = f.shape;
         none.samples = 0;
-        CHECK(NAME(dtd_conv_forward)(&none, t, NULL, NULL, NULL, 0, NULL) == DTD_OK);
+        CHECK(NAME(dtd_conv_forward)(&none, t, NULL, NULL, NULL, -1, NULL) == DTD_OK);
         CHECK(NAME(dtd_conv_square)(&none, t, NULL, NULL, NULL) == DTD_OK);
-        CHECK(NAME(dtd_conv_forward_z)(&none, t, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL) ==
+        CHECK(NAME(dtd_conv_forward_z)(&none, t, NULL, NULL, NULL, -1, NULL, 0, NULL, NULL) ==
               DTD_OK);
         CHECK(NAME(dtd_conv_redistribute)(&none, t, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL) ==
               DTD_OK);

@@ -105,21 +105,24 @@ class Layer:
         """
         return None
 
-    def step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+    def step(self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None) -> Step:
         """The layer made ready for a rule (None: forward and gradient only); made once, kept.
 
-        `relu`, where the layer `clamps`: followed by a ReLU, in one.
+        With a `ceiling`, where the layer `clamps`: the step gives min(max(0, y), ceiling) for y.
         """
-        key = (rule, dtype, relu)
+        key = (rule, dtype, ceiling)
         step = self._steps.get(key)
         if step is None:
-            step = self._make_step(rule, dtype, relu) if relu else self._make_step(rule, dtype)
+            given = () if ceiling is None else (ceiling,)
+            step = self._make_step(rule, dtype, *given)
             if len(self._steps) >= STEPS_KEPT:
                 self._steps.clear()
             self._steps[key] = step
         return step
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+    def _make_step(
+        self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
+    ) -> Step:
         raise NotImplementedError  # every layer answers this
 
     def _inputs(self, x: Any) -> list[np.ndarray]:

@@ -101,13 +101,15 @@ class _Convolution(Layer):
             raise ValueError(f"{self!r} has no output for inputs of shape {input_shape}")
         return (self.outputs, *results)
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
-        if rule is None and not relu:
+    def _make_step(
+        self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
+    ) -> Step:
+        if rule is None and ceiling is None:
             return LinearStep(self._operator(dtype))
         if isinstance(rule, SearchDirection):
             raise TypeError(f"{self!r} cannot take the rule {rule!r}: it is for dense layers")
         # the plain step's weights, packed once, serve all others
-        return linear_step(self.step(None, dtype).operator, rule, relu)
+        return linear_step(self.step(None, dtype).operator, rule, ceiling)
 
     def __repr__(self) -> str:
         kernel = "x".join(map(str, self._window.kernel))

@@ -103,12 +103,14 @@ class Dense(Layer):
             )
         return (self.outputs,)
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
-        if rule is None and not relu:
+    def _make_step(
+        self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
+    ) -> Step:
+        if rule is None and ceiling is None:
             bias = None if self.bias is None else cast(self.bias, dtype, "bias")
             return LinearStep(DenseOperator(cast(self._rows, dtype, "weight"), bias))
         # the plain step's weights, converted once, serve all others
-        return linear_step(self.step(None, dtype).operator, rule, relu)
+        return linear_step(self.step(None, dtype).operator, rule, ceiling)
 
     def __repr__(self) -> str:
         bias = "" if self.bias is None else ", bias"

@@ -44,10 +44,12 @@ class Add(Layer):
             raise ValueError(f"Add() takes inputs of one shape, got {_list(input_shapes)}")
         return input_shapes[0]
 
-    def _make_step(self, rule: Rule | str | None, dtype: np.dtype, relu: bool = False) -> Step:
+    def _make_step(
+        self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
+    ) -> Step:
         if isinstance(rule, SearchDirection) or not (rule is None or isinstance(rule, Rule)):
             raise TypeError(f"Add() cannot take the rule {rule!r}")
-        return AddStep(rule, dtype, relu)
+        return AddStep(rule, dtype, ceiling)
 
 
 class Concat(Layer):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore import _core
+from dtdcore.adding import NO_CEILING
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
@@ -140,7 +141,7 @@ class ConvOperator(Operator):
     def geometry(self, x: Blocked) -> Sizes:
         return x.spatial
 
-    def forward(self, x: Blocked, relu: bool) -> np.ndarray:
+    def forward(self, x: Blocked, ceiling: float | None) -> np.ndarray:
         a = self._room((len(x),), True, x.spatial)
         shape = self.shape(x.spatial)
         self.core.conv_forward(
@@ -150,13 +151,13 @@ class ConvOperator(Operator):
             x.array.reshape(-1),
             self.packed(shape, self.transposed),
             self.bias,
-            relu,
+            NO_CEILING if ceiling is None else ceiling,
             a.reshape(-1),
         )
         return a
 
     def forward_z(
-        self, x: Blocked, term: ReadyTerm, relu: bool, want_a: bool
+        self, x: Blocked, term: ReadyTerm, ceiling: float | None, want_a: bool
     ) -> tuple[np.ndarray | None, np.ndarray]:
         z = self._room((len(x),), True, x.spatial)
         a = empty(z.shape, z.dtype) if want_a else None
@@ -168,7 +169,7 @@ class ConvOperator(Operator):
             x.array.reshape(-1),
             self.packed(shape, self.transposed),
             self.bias,
-            relu,
+            NO_CEILING if ceiling is None else ceiling,
             term.coefficients,
             term.low,
             term.high,
@@ -178,8 +179,8 @@ class ConvOperator(Operator):
         )
         return a, z
 
-    def value(self, a: np.ndarray, relu: bool) -> Blocked:
-        return Blocked(a, self.channels[1], relu)
+    def value(self, a: np.ndarray, clamped: bool) -> Blocked:
+        return Blocked(a, self.channels[1], clamped)
 
     def signal(self, signal: Any) -> np.ndarray:
         return to_blocked(signal, 2).array
@@ -247,7 +248,7 @@ class ConvOperator(Operator):
         back = not self.transposed
         shape = self.shape(geometry)
         self.core.conv_forward(
-            shape, back, n * k, signal.reshape(-1), self.packed(shape, back), None, False,
+            shape, back, n * k, signal.reshape(-1), self.packed(shape, back), None, NO_CEILING,
             result.reshape(-1),
         )  # fmt: skip
         return result
@@ -291,7 +292,7 @@ class ConvOperator(Operator):
         ones = np.ones((groups, 1, *self.window.kernel), dtype)
         taps = ConvOperator(ones, None, self.window, groups, self.transposed)
         image = to_blocked(np.ones((1, groups, *geometry), dtype))
-        counts = to_plain(taps.value(taps.forward(image, False), False)) * (n_in // groups)
+        counts = to_plain(taps.value(taps.forward(image, None), False)) * (n_in // groups)
         z = np.repeat(counts, n_out // groups, axis=1)
 
         def spread(s: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.adding import clamp
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
@@ -41,22 +42,22 @@ class DenseOperator(Operator):
     def geometry(self, x: np.ndarray) -> None:
         return None
 
-    def forward(self, x: np.ndarray, relu: bool) -> np.ndarray:
+    def forward(self, x: np.ndarray, ceiling: float | None) -> np.ndarray:
         a = empty((len(x), self.outputs), x.dtype)
         self.core.dense_forward(x, self.weight, self.bias, a)
-        return np.maximum(a, 0, out=a) if relu else a
+        return a if ceiling is None else clamp(a, ceiling, a)
 
     def forward_z(
-        self, x: np.ndarray, term: ReadyTerm, relu: bool, want_a: bool
+        self, x: np.ndarray, term: ReadyTerm, ceiling: float | None, want_a: bool
     ) -> tuple[np.ndarray | None, np.ndarray]:
         z = empty((len(x), self.outputs), x.dtype)
         a = empty(z.shape, z.dtype) if want_a else None
         self.core.dense_forward_z(
             x, self.weight, self.bias, term.coefficients, term.low, term.high, a, z
         )
-        return np.maximum(a, 0, out=a) if relu else a, z
+        return a if ceiling is None else clamp(a, ceiling, a), z
 
-    def value(self, a: np.ndarray, relu: bool) -> np.ndarray:
+    def value(self, a: np.ndarray, clamped: bool) -> np.ndarray:
         return a
 
     def signal(self, signal: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ class AddStep(Step):
     plain = False
     joins = True
 
-    def __init__(self, rule: Rule | None, dtype: np.dtype, relu: bool = False) -> None:
-        self.rule, self.relu = rule, relu
+    def __init__(self, rule: Rule | None, dtype: np.dtype, ceiling: float | None = None) -> None:
+        self.rule, self.ceiling = rule, ceiling
         self.redistributes = rule is not None
         self.terms = () if rule is None else rule.terms()
         if rule is not None:
@@ -43,19 +43,19 @@ class AddStep(Step):
         self.counts = simple
 
     def forward(self, *xs: Value) -> Value:
-        return added(xs, 1, self.relu)
+        return added(xs, 1, self.ceiling)
 
     def trace(self, *xs: Value) -> tuple[Value, Any]:
         if self.rule is None:
             y = self.forward(*xs)
-            return y, (len(xs), y if self.relu else None)
+            return y, (len(xs), None if self.ceiling is None else y)
         if not self.terms:
             return self.forward(*xs), len(xs)
         xs = alike(xs, 1)
         if len(self.terms) == 1:
-            return added(xs, 1, self.relu), (xs, None)
+            return added(xs, 1, self.ceiling), (xs, None)
         a = added(xs, 1)  # rules with two terms share R_j out by it
-        return added([a], 1, True) if self.relu else a, (xs, a)
+        return a if self.ceiling is None else added([a], 1, self.ceiling), (xs, a)
 
     def redistribute(self, saved: Any, relevance: Value, account: np.ndarray) -> Any:
         if not self.terms:
@@ -104,7 +104,8 @@ class AddStep(Step):
         if y is not None:
             blocked = type(y) is Blocked
             gradient = to_blocked(gradient, 2) if blocked else to_plain(gradient)
-            masked = array_of(gradient) * (array_of(y) > 0)[:, None]
+            inside = (array_of(y) > 0) & (array_of(y) < self.ceiling)
+            masked = array_of(gradient) * inside[:, None]
             gradient = Blocked(masked, y.channels, lead=2) if blocked else masked
         return (gradient,) * summands
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.adding import clamp
 from dtdcore.arena import empty, using
 from dtdcore.blocked import Blocked
 from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
@@ -74,15 +75,17 @@ class Operator:
         """What the sums depend on, of inputs that `take` gave."""
         raise NotImplementedError  # every operator answers this
 
-    def forward(self, x: Any, relu: bool) -> np.ndarray:
-        """a, or max(0, a)."""
+    def forward(self, x: Any, ceiling: float | None) -> np.ndarray:
+        """a, or min(max(0, a), ceiling)."""
         raise NotImplementedError  # every operator answers this
 
-    def forward_z(self, x: Any, term: ReadyTerm, relu: bool, want_a: bool) -> tuple[Any, Any]:
+    def forward_z(
+        self, x: Any, term: ReadyTerm, ceiling: float | None, want_a: bool
+    ) -> tuple[Any, Any]:
         """a (or None) and z_j = Σ_i p_i w⁺_ij + n_i w⁻_ij."""
         raise NotImplementedError  # every operator answers this
 
-    def value(self, a: np.ndarray, relu: bool) -> Any:
+    def value(self, a: np.ndarray, clamped: bool) -> Any:
         """An array that `forward` gave, as a value for other steps."""
         raise NotImplementedError  # every operator answers this
 
@@ -178,28 +181,29 @@ class Fixed:
 
 
 class LinearStep(Step):
-    """a_j = Σ_i x_i w_ij + b_j, with `relu` max(0, a_j), and its gradient."""
+    """a_j = Σ_i x_i w_ij + b_j, with a ceiling min(max(0, a_j), ceiling), and its gradient."""
 
-    def __init__(self, operator: Operator, relu: bool = False) -> None:
-        self.operator, self.relu = operator, relu
+    def __init__(self, operator: Operator, ceiling: float | None = None) -> None:
+        self.operator, self.ceiling = operator, ceiling
+        self.clamped = ceiling is not None
         self.plain = operator.plain
 
     def forward(self, x: Any) -> Any:
         operator = self.operator
-        return operator.value(operator.forward(operator.take(x), self.relu), self.relu)
+        return operator.value(operator.forward(operator.take(x), self.ceiling), self.clamped)
 
     def trace(self, x: Any) -> tuple[Any, Any]:
         operator = self.operator
         x = operator.take(x)
-        a = operator.forward(x, self.relu)
-        saved = operator.geometry(x), a if self.relu else None
-        return operator.value(a, self.relu), saved
+        a = operator.forward(x, self.ceiling)
+        saved = operator.geometry(x), a if self.clamped else None
+        return operator.value(a, self.clamped), saved
 
     def gradient(self, saved: Any, gradient: Any) -> Any:
         geometry, a = saved
         signal = self.operator.signal(gradient)
         if a is not None:
-            signal = signal * (a > 0)[:, None]
+            signal = signal * ((a > 0) & (a < self.ceiling))[:, None]
         return self.operator.leave(self.operator.gradient(signal, geometry))
 
 
@@ -208,8 +212,8 @@ class TermsStep(LinearStep):
 
     redistributes = True
 
-    def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
-        super().__init__(operator, relu)
+    def __init__(self, operator: Operator, rule: Rule, ceiling: float | None = None) -> None:
+        super().__init__(operator, ceiling)
         self.rule = rule
         limits = np.finfo(operator.weight.dtype)
         if rule.epsilon and not limits.smallest_subnormal <= rule.epsilon <= limits.max:
@@ -240,13 +244,13 @@ class TermsStep(LinearStep):
         geometry = operator.geometry(x)
         terms = self.terms(geometry)
         if len(terms) == 1:
-            a, z = operator.forward_z(x, terms[0], self.relu, True)
-            return operator.value(a, self.relu), (x, None, [z])
-        a, first = operator.forward_z(x, terms[0], False, True)
-        z = [first, *(operator.forward_z(x, term, False, False)[1] for term in terms[1:])]
-        # the shares of two terms may depend on a, before the ReLU
-        y = np.maximum(a, 0, out=empty(a.shape, a.dtype)) if self.relu else a
-        return operator.value(y, self.relu), (x, a, z)
+            a, z = operator.forward_z(x, terms[0], self.ceiling, True)
+            return operator.value(a, self.clamped), (x, None, [z])
+        a, first = operator.forward_z(x, terms[0], None, True)
+        z = [first, *(operator.forward_z(x, term, None, False)[1] for term in terms[1:])]
+        # the shares of two terms may depend on a, before it is clamped
+        y = clamp(a, self.ceiling, empty(a.shape, a.dtype)) if self.clamped else a
+        return operator.value(y, self.clamped), (x, a, z)
 
     @property
     def looks_ahead(self) -> bool:
@@ -324,8 +328,8 @@ class FixedStep(LinearStep):
     redistributes = True
     counts = True
 
-    def __init__(self, operator: Operator, rule: Rule, relu: bool = False) -> None:
-        super().__init__(operator, relu)
+    def __init__(self, operator: Operator, rule: Rule, ceiling: float | None = None) -> None:
+        super().__init__(operator, ceiling)
         if not isinstance(rule, (WSquare, Flat, SearchDirection)):
             raise TypeError(f"a linear layer cannot take the rule {rule!r}")
         self.rule = rule
@@ -360,7 +364,7 @@ def _plus(z: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.add(z, bias.reshape(z.shape[1:]), out=empty(z.shape, z.dtype))
 
 
-def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:
+def linear_step(operator: Operator, rule: Any, ceiling: float | None) -> LinearStep:
     """The step of a linear layer for a rule, or without one.
 
     Raises
@@ -369,8 +373,8 @@ def linear_step(operator: Operator, rule: Any, relu: bool) -> LinearStep:
         If the layer cannot take the rule.
     """
     if rule is None:
-        return LinearStep(operator, relu)
+        return LinearStep(operator, ceiling)
     if not isinstance(rule, Rule):
         raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
     step = TermsStep if rule.terms() else FixedStep
-    return step(operator, rule, relu)
+    return step(operator, rule, ceiling)
