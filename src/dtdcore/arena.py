@@ -16,8 +16,8 @@ from collections import deque
 
 import numpy as np
 
-#: Smaller arrays come from the allocator of NumPy, which is quick enough with them.
-SMALL = 1 << 16
+#: Smaller arrays come from the allocator of NumPy: the system's keeps their pages, too.
+SMALL = 1 << 17
 _ALIGNMENT = 64
 
 
