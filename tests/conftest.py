@@ -30,6 +30,33 @@ settings.register_profile(
 settings.load_profile("dtdcore")
 
 
+#: Files whose tests ask nothing of the core that others do not: its ISA level is all the same.
+OUTER = (
+    "test_cli",
+    "test_colours",
+    "test_datasets",
+    "test_evaluate",
+    "test_experiments",
+    "test_explain_command",
+    "test_job",
+    "test_keras",
+    "test_onnx",
+    "test_peers",
+    "test_plots",
+    "test_preprocessing",
+    "test_sklearn",
+    "test_tabular",
+    "test_torch",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of these files: `-m "not outer"` leaves them out."""
+    for item in items:
+        if item.path.name.startswith(OUTER):
+            item.add_marker(pytest.mark.outer)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20170501)
