@@ -9,7 +9,10 @@ from collections.abc import Collection, Sequence
 
 from dtdcore.importers.building import Builder, transposed
 from dtdcore.importers.record import Signal
-from dtdcore.layers import GlobalPool, Pad, Reshape, Slice, Upsample
+from dtdcore.layers import Concat, GlobalPool, Pad, Reshape, Slice, Upsample
+
+#: An axis is put together of at most so many pieces.
+MOST_RUNS = 64
 
 
 def reduced(call: Builder, x: Signal, kind: str, over: Collection[int], keep: bool) -> Signal:
@@ -65,3 +68,21 @@ def reached(
     reach = dilation * (kernel - 1) + 1
     results = (size + before + after - reach) // stride + 1
     return before, max(0, min(after, (results - 1) * stride + reach - size - before))
+
+
+def picked(call: Builder, x: Signal, axis: int, places: Sequence[int]) -> Signal:
+    """The chosen places of an axis, in that order: ascending runs of them, one after the other."""
+    size = x.shape[axis]
+    places = [int(place) for place in places]
+    if not places or not all(-size <= place < size for place in places):
+        raise ValueError(f"there are no such places in an axis of the size {size}: {places}")
+    runs: list[list[int]] = []
+    for place in (place % size for place in places):
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    if len(runs) > MOST_RUNS:
+        raise ValueError(f"it takes {len(runs)} pieces of an axis, more than {MOST_RUNS}")
+    parts = [cut(call, x, axis, slice(run[0], run[-1] + 1)) for run in runs]
+    return parts[0] if len(parts) == 1 else call.emit(Concat(axis), *parts)
