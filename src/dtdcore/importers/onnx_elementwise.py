@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from dtdcore.importers.building import softmax_over
 from dtdcore.importers.onnx_call import Call
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
@@ -15,15 +14,12 @@ from dtdcore.layers import (
     ELU,
     LRN,
     Clip,
-    Flatten,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
     PReLU,
     ReLU,
-    Reshape,
     Sigmoid,
-    Softmax,
     Tanh,
 )
 
@@ -111,11 +107,7 @@ def softmax(call: Call) -> Signal:
     old = call.opset < 13  # axes from `axis` on count as one
     axis = call.axis(call.integer("axis", 1 if old else -1), x)
     over = x.shape[axis:] if old else x.shape[axis : axis + 1]
-    if math.prod(over) != math.prod(x.shape):
-        raise ValueError(f"a softmax over axis {axis + 1} of {('n', *x.shape)} is not supported")
-    if len(x.shape) == 1:
-        return call.emit(Softmax(), x)
-    return call.emit(Reshape(x.shape), call.emit(Softmax(), call.emit(Flatten(), x)))
+    return softmax_over(call, x, over, axis + 1)
 
 
 @OPERATORS.add("LogSoftmax", becomes="left out at the end of a network; an error elsewhere")

@@ -4,33 +4,23 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
+from dtdcore.importers.building import (
+    added,
+    affine,
+    by_channel_of,
+    divided,
+    gated,
+    matrix_times,
+    negated,
+    times_matrix,
+)
 from dtdcore.importers.onnx_call import Call, Constant
 from dtdcore.importers.onnx_spans import sliding
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.layers import (
-    Add,
-    BatchNorm,
-    ChannelAffine,
-    Clip,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Flatten,
-    Gate,
-    HardSigmoid,
-    Multiply,
-    Reshape,
-    Sigmoid,
-    Softmax,
-    Transpose,
-    Upsample,
-)
+from dtdcore.layers import Add, BatchNorm, ChannelAffine, Conv, ConvTranspose, Dense
 
 OPERATORS = Operators()
 
@@ -92,7 +82,7 @@ def gemm(call: Call) -> Signal:
     weight = weight if alpha == 1 else weight * weight.dtype.type(alpha)
     bias = None
     if call.has(2) and isinstance(call.value(2), Constant):
-        bias = _by_channel(call.weights(2), (weight.shape[1],))
+        bias = by_channel_of(call.weights(2), (weight.shape[1],))
         if bias is None:
             raise ValueError(f"input 2 of shape {call.weights(2).shape} is no bias")
         bias = np.broadcast_to(bias * bias.dtype.type(beta), (weight.shape[1],))
@@ -100,7 +90,7 @@ def gemm(call: Call) -> Signal:
     if call.has(2) and bias is None:
         other = call.signal(2)
         if beta != 1:
-            other = call.emit(ChannelAffine([_like(weight, beta)]), other)
+            other = call.emit(ChannelAffine([weight.dtype.type(beta)]), other)
         y = call.emit(Add(), y, other)
     return y
 
@@ -112,18 +102,7 @@ def matmul(call: Call) -> Signal:
     x, weight = call.signal(1 if left else 0), call.weights(0 if left else 1)
     if weight.ndim != 2:
         raise ValueError(f"the constant must be a matrix, got shape {weight.shape}")
-    rank = len(x.shape)
-    if left:
-        if rank != 2:
-            raise ValueError(f"a constant times a value with {rank + 1} axes is not supported")
-        return call.emit(Conv(weight[:, :, None]), x)
-    if rank == 1:
-        return call.emit(Dense(weight), x)
-    if rank > 4:
-        raise ValueError(f"a value with {rank + 1} axes is not supported")
-    x = call.emit(Transpose((rank - 1, *range(rank - 1))), x)
-    y = call.emit(Conv(weight.T.reshape(*weight.T.shape, *[1] * (rank - 1))), x)
-    return call.emit(Transpose((*range(1, rank), 0)), y)
+    return matrix_times(call, weight, x) if left else times_matrix(call, x, weight)
 
 
 @OPERATORS.add("BatchNormalization", becomes="`BatchNorm`")
@@ -151,9 +130,7 @@ def add(call: Call) -> Signal:
     if isinstance(a, Constant):
         shift = call.weights(0)
         return affine(call, b, -np.ones((), shift.dtype) if minus else None, shift)
-    if minus:
-        b = call.emit(ChannelAffine(np.array([-1], np.float32)), b)
-    return call.emit(Add(), *_alike(call, [a, b]))
+    return added(call, [a, negated(call, b) if minus else b])
 
 
 @OPERATORS.add("Sum", becomes="`Add`, and `ChannelAffine` for constants")
@@ -161,7 +138,7 @@ def sum_(call: Call) -> Signal:
     """x_1 + x_2 + …; some of them may be constants."""
     values = [call.value(index) for index in range(call.count)]
     signals = [value for value in values if isinstance(value, Signal)]
-    y = signals[0] if len(signals) == 1 else call.emit(Add(), *_alike(call, signals))
+    y = signals[0] if len(signals) == 1 else added(call, signals)
     for index, value in enumerate(values):
         if isinstance(value, Constant):
             y = affine(call, y, None, call.weights(index))
@@ -175,112 +152,10 @@ def mul(call: Call) -> Signal:
     """c x or x / c with a constant c, or x times a gate."""
     a, b = call.value(0), call.value(1)
     if isinstance(a, Signal) and isinstance(b, Signal) and call.operator == "Mul":
-        gates = [_is_gate(call, a), _is_gate(call, b)]
-        if sum(gates) != 1:
-            raise ValueError(
-                "one of its inputs must be a constant, or exactly one of them a gate: the output "
-                "of a sigmoid, a hard sigmoid, a softmax or a clip to numbers >= 0"
-            )
-        x, gate = _alike(call, [b, a] if gates[0] else [a, b])
-        return call.emit(Gate(), x, gate)
+        return gated(call, a, b)
     if call.operator == "Div":
         if isinstance(a, Constant):
             raise ValueError("the divisor must be a constant")
-        divisor = call.weights(1)
-        if not np.all(divisor):
-            raise ValueError("it divides by 0")
-        with np.errstate(over="ignore"):
-            return affine(call, a, 1 / divisor, None)
+        return divided(call, a, call.weights(1))
     x, index = (b, 0) if isinstance(a, Constant) else (a, 1)
     return affine(call, x, call.weights(index), None)
-
-
-def affine(call: Call, x: Signal, scale: Any, shift: Any) -> Signal:
-    """scale · x + shift with constants that broadcast to x."""
-    parts = [part for part in (scale, shift) if part is not None]
-    for part in parts:
-        if not np.all(np.isfinite(part)):
-            raise ValueError("a constant holds a value that is not finite")
-    dtype = np.result_type(*parts)
-    by_channel = [_by_channel(part, x.shape) for part in parts]
-    if all(part is not None for part in by_channel):
-        channels = max(len(part) for part in by_channel)
-        vectors = iter(np.broadcast_to(part, (channels,)) for part in by_channel)
-        ones = np.ones(channels, dtype)
-        scale = ones if scale is None else next(vectors)
-        return call.emit(ChannelAffine(scale, None if shift is None else next(vectors)), x)
-    full = [_sample(part, x.shape) for part in parts]
-    if shift is None:
-        return call.emit(Multiply(full[0]), x)
-    # The axes along which the constants differ become the channels.
-    sizes = np.broadcast_shapes(*(part.shape for part in full))
-    own = [axis for axis, size in enumerate(sizes) if size > 1]
-    order = (*own, *(axis for axis in range(len(sizes)) if axis not in own))
-    wide = iter(np.broadcast_to(part, sizes).reshape(-1) for part in full)
-    channels = math.prod(sizes)
-    scale = np.ones(channels, dtype) if scale is None else next(wide)
-    y = x if order == tuple(range(len(order))) else call.emit(Transpose(order), x)
-    shape = y.shape
-    y = y if len(own) == 1 else call.emit(Reshape((channels, *shape[len(own) :])), y)
-    y = call.emit(ChannelAffine(scale, next(wide)), y)
-    y = y if len(own) == 1 else call.emit(Reshape(shape), y)
-    return _back(call, y, order)
-
-
-def _back(call: Call, y: Signal, order: tuple[int, ...]) -> Signal:
-    """The axes in the order that they had."""
-    back = tuple(order.index(axis) for axis in range(len(order)))
-    return y if back == tuple(range(len(order))) else call.emit(Transpose(back), y)
-
-
-def _is_gate(call: Call, signal: Signal) -> bool:
-    """Does a signal come from a layer whose outputs say how much of another passes?"""
-    while True:
-        layer, sources = call.maker(signal)
-        if isinstance(layer, (Sigmoid, HardSigmoid, Softmax)):
-            return True
-        if isinstance(layer, Clip):
-            return layer.low >= 0
-        if not isinstance(layer, (Reshape, Flatten, Upsample, Transpose, Multiply, ChannelAffine)):
-            return False
-        (signal,) = sources
-
-
-def _sample(constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A constant without the batch axis, with as many axes as a sample."""
-    rank = len(shape)
-    if constant.ndim == rank + 1 and constant.shape[0] == 1:
-        constant = constant[0]
-    if constant.ndim <= rank:
-        constant = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
-        pairs = zip(constant.shape, shape, strict=True)
-        if all(one in (1, size) for one, size in pairs):
-            return constant
-    raise ValueError(f"a constant of shape {constant.shape} does not broadcast to {('n', *shape)}")
-
-
-def _by_channel(constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """A constant as one number, or one for each channel; None if it is something else."""
-    constant = _sample(constant, shape)
-    if constant.size == 1 or (constant.shape and constant.size == constant.shape[0]):
-        return constant.reshape(-1)
-    return None
-
-
-def _alike(call: Call, signals: list[Signal]) -> list[Signal]:
-    """Signals broadcast to one shape, by repeating what has the size 1."""
-    if len({len(signal.shape) for signal in signals}) > 1:
-        raise ValueError("its inputs must have the same number of axes")
-    shape = np.broadcast_shapes(*(signal.shape for signal in signals))
-    return [
-        signal
-        if signal.shape == shape
-        else call.emit(
-            Upsample([s // own for s, own in zip(shape, signal.shape, strict=True)]), signal
-        )
-        for signal in signals
-    ]
-
-
-def _like(array: np.ndarray, number: float) -> Any:
-    return array.dtype.type(number)

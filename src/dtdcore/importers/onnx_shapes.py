@@ -8,10 +8,12 @@ import math
 
 import numpy as np
 
+from dtdcore.importers.building import reshaped, transposed
 from dtdcore.importers.onnx_call import BATCHES, Call, Constant
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.layers import Concat, Flatten, Reshape, Slice, Transpose
+from dtdcore.importers.windows import cut
+from dtdcore.layers import Concat, Flatten, Slice
 
 OPERATORS = Operators()
 
@@ -59,13 +61,7 @@ def reshape(call: Call) -> Signal:
             f"have the shape {x.shape}"
         )
     rest = [size // known_size if part == -1 else part for part in rest]
-    return _reshaped(call, x, tuple(rest))
-
-
-def _reshaped(call: Call, x: Signal, shape: tuple[int, ...]) -> Signal:
-    if shape == x.shape:
-        return x
-    return call.emit(Flatten() if len(shape) == 1 else Reshape(shape), x)
+    return reshaped(call, x, tuple(rest))
 
 
 @OPERATORS.add("Squeeze", becomes="`Reshape` or `Flatten`")
@@ -81,7 +77,7 @@ def squeeze(call: Call) -> Signal:
     if any(x.shape[axis] != 1 for axis in over):
         raise ValueError(f"axes {axes} of {('n', *x.shape)} do not all have the size 1")
     shape = tuple(size for axis, size in enumerate(x.shape) if axis not in over)
-    return _reshaped(call, x, shape)
+    return reshaped(call, x, shape)
 
 
 @OPERATORS.add("Unsqueeze", becomes="`Reshape`")
@@ -95,7 +91,7 @@ def unsqueeze(call: Call) -> Signal:
         raise ValueError(f"axes holds one twice: {axes}")
     sizes = iter(x.shape)
     rank = len(x.shape) + len(axes)
-    return _reshaped(call, x, tuple(1 if i in places else next(sizes) for i in range(rank)))
+    return reshaped(call, x, tuple(1 if i in places else next(sizes) for i in range(rank)))
 
 
 @OPERATORS.add("Transpose", becomes="`Transpose`")
@@ -108,9 +104,7 @@ def transpose(call: Call) -> Signal:
         raise ValueError(f"perm={order} is no order of {rank} axes")
     if order[0] != 0:
         raise ValueError("it moves the batch axis")
-    if order == tuple(range(rank)):
-        return x
-    return call.emit(Transpose(axis - 1 for axis in order[1:]), x)
+    return transposed(call, x, [axis - 1 for axis in order[1:]])
 
 
 @OPERATORS.add("Concat", becomes="`Concat`")
@@ -171,10 +165,7 @@ def slice_(call: Call) -> Signal:
         place = call.axis(axis, x)
         if step < 1:
             raise ValueError(f"steps must be >= 1, got {steps}")
-        size = y.shape[place]
-        first, last, _ = slice(start, end, step).indices(size)
-        if (first, last, step) != (0, size, 1):
-            y = call.emit(Slice(place, first, last, step), y)
+        y = cut(call, y, place, slice(start, end, step))
     return y
 
 

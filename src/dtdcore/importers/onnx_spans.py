@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dtdcore.importers.onnx_call import Call
 from dtdcore.importers.record import Signal
+from dtdcore.importers.windows import reached
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,8 @@ def sliding(
         padding = tuple(_same(*span, auto_pad == "SAME_LOWER") for span in spans)
     if kernel is None and not call.integer("ceil_mode", 0):
         spans = zip(x.shape[1:], stated, stride, dilation, padding, strict=True)
-        padding = tuple(_reached(*span) for span in spans)
+        padding = tuple(reached(*span) for span in spans)
     return Span(stated, stride, dilation, padding)
-
-
-def _reached(
-    size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int]
-) -> tuple[int, int]:
-    """Pads without pixels at the end that no window reaches, as exporters write them."""
-    before, after = pads
-    reach = dilation * (kernel - 1) + 1
-    results = (size + before + after - reach) // stride + 1
-    return before, max(0, min(after, (results - 1) * stride + reach - size - before))
 
 
 def _same(size: int, kernel: int, stride: int, dilation: int, lower: bool) -> tuple[int, int]:

@@ -12,16 +12,8 @@ from dtdcore.importers.onnx_call import Call
 from dtdcore.importers.onnx_spans import sliding
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.layers import (
-    AvgPool,
-    GlobalPool,
-    LpPool,
-    MaxPool,
-    Pad,
-    Reshape,
-    Transpose,
-    Upsample,
-)
+from dtdcore.importers.windows import enlarged, framed, reduced
+from dtdcore.layers import AvgPool, GlobalPool, LpPool, MaxPool
 
 OPERATORS = Operators()
 
@@ -74,21 +66,8 @@ def reduce(call: Call) -> Signal:
         if axes == () and call.integer("noop_with_empty_axes", 0):
             return x
         raise ValueError("it reduces the batch axis too")
-    over = sorted({call.axis(axis, x) for axis in axes})
-    rest = [axis for axis in range(len(x.shape)) if axis not in over]
-    pixels = list(range(1, len(x.shape)))
-    shape = tuple(1 if axis in over else size for axis, size in enumerate(x.shape))
-    if over == pixels and len(pixels) <= 3:
-        y = call.emit(GlobalPool(kind), x)
-    else:
-        order = (*rest, *over)
-        y = x if order == tuple(range(len(order))) else call.emit(Transpose(order), x)
-        kept = math.prod(x.shape[axis] for axis in rest)
-        y = call.emit(Reshape((kept, math.prod(x.shape[axis] for axis in over))), y)
-        y = call.emit(GlobalPool(kind), y)
-    if not call.integer("keepdims", 1):
-        shape = tuple(x.shape[axis] for axis in rest)
-    return y if y.shape == shape else call.emit(Reshape(shape), y)
+    over = {call.axis(axis, x) for axis in axes}
+    return reduced(call, x, kind, over, call.integer("keepdims", 1) != 0)
 
 
 @OPERATORS.add("Pad", becomes="`Pad`: with a constant")
@@ -113,12 +92,9 @@ def pad(call: Call) -> Signal:
         before[axis], after[axis] = first, last
     if before[0] or after[0]:
         raise ValueError("it pads the batch axis")
-    if not any(before) and not any(after):
-        return x
     if min(*before, *after) < 0:
         raise ValueError(f"pads must be >= 0, got {pads}")
-    skip = next(axis for axis in range(rank) if before[axis] or after[axis])
-    return call.emit(Pad(before[skip:], after[skip:], 0.0 if value is None else value), x)
+    return framed(call, x, before[1:], after[1:], 0.0 if value is None else value)
 
 
 @OPERATORS.add("Upsample", "Resize", becomes="`Upsample`: nearest, by whole numbers")
@@ -151,10 +127,7 @@ def resize(call: Call) -> Signal:
             )
         times[axis - 1] = int(scale)
         _check_repeats(call, size, int(scale))
-    if set(times) == {1}:
-        return x
-    skip = next(axis for axis, number in enumerate(times) if number > 1)
-    return call.emit(Upsample(times[skip:]), x)
+    return enlarged(call, x, times)
 
 
 def _scales(call: Call) -> tuple[tuple[float, ...] | None, tuple[int, ...]]:
