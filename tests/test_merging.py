@@ -41,6 +41,7 @@ def test_dense_takes_scales(biased, dtype, rng):
 def chain(rng, dtype):
     return dtd.Network(
         [
+            ("in", dtd.ReLU()),  # what comes next is hidden
             ("n0", norm(rng, dtype, 6)),
             ("a", dense(rng, dtype, 6, 5, biased=False)),
             ("n1", norm(rng, dtype, 5)),
@@ -56,7 +57,7 @@ def chain(rng, dtype):
 def test_before_and_after(dtype, rng):
     network = chain(rng, dtype)
     merged = network.merged()
-    assert [node.name for node in merged.nodes] == ["a", "relu_1", "b", "out"]
+    assert [node.name for node in merged.nodes] == ["in", "a", "relu_2", "b", "out"]
     assert merged.holders == {"n0": ("a",), "n1": ("a",), "n2": ("a",), "n3": ("b",)}
     assert network.merged() is merged
     assert merged.merged() is merged
@@ -106,6 +107,7 @@ def test_what_is_not_merged(dtype, rng):
     assert dtd.DeepTaylor(network).rules[1] == dtd.ZPlus()
     # Two linear layers that both want it take it both.
     layers = [
+        dtd.ReLU(),
         ("n", norm(rng, dtype, 6)),
         ("a", dense(rng, dtype, 6, 6), "n"),
         ("b", dense(rng, dtype, 6, 6), "n"),
@@ -127,7 +129,7 @@ def test_a_shared_layer_is_merged_where_the_scale_is(dtype, rng):
     np.testing.assert_allclose(merged.forward(x), network.forward(x), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["n0", "a", "n1", "n2", "relu_1", "n3", "b", "out"])
+@pytest.mark.parametrize("name", ["n0", "a", "n1", "n2", "relu_2", "n3", "b", "out"])
 def test_every_node_can_be_explained(name, dtype, rng):
     """At a layer that merging changed or took away, as at any other."""
     network = chain(rng, dtype)
@@ -150,7 +152,9 @@ def test_convolutions(padding, shifted, dtype, rng):
     w, after = rng.standard_normal((6, 4, 3, 3)).astype(dtype), norm(rng, dtype, 6)
     before = dtd.ChannelAffine(rng.random(4).astype(dtype) + 1, rng.random(4) * shifted)
     conv = dtd.Conv(w, rng.standard_normal(6).astype(dtype), padding=padding)
-    network = dtd.Network([("n0", before), ("c", conv), ("n1", after), dtd.ReLU(), dtd.Flatten()])
+    network = dtd.Network(
+        [dtd.ReLU(), ("n0", before), ("c", conv), ("n1", after), dtd.ReLU(), dtd.Flatten()]
+    )
     merged = network.merged()
     stays = bool(padding and shifted)
     assert ("n0" not in merged.holders) == stays
@@ -175,8 +179,8 @@ def test_one_number_for_all_channels(layer, rng):
     }
     # Of a transposed convolution fewer weights reach the border: a shift is not the same there.
     one = dtd.ChannelAffine([2.0], [0.0 if layer == "ConvTranspose" else 0.5])
-    network = dtd.Network([one, make[layer](), dtd.ChannelAffine(-1.0)])
-    assert len(network.merged().nodes) == 1
+    network = dtd.Network([dtd.ReLU(), one, make[layer](), dtd.ChannelAffine(-1.0)])
+    assert len(network.merged().nodes) == 2
     x = rng.random((3, 4) if layer == "Dense" else (3, 4, 5))
     np.testing.assert_allclose(network.merged().forward(x), network.forward(x))
 

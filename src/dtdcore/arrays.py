@@ -269,7 +269,7 @@ class ArrayFields:
         parts = [
             f"{name}=array{value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
             for name, value in values
-            if name != "_"
+            if name != "_" and value is not None
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
 

@@ -10,39 +10,43 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.domains import Box, Domain, NonNegative, Reals
-from dtdcore.layers import Dense, Layer, Multiply, Pad
+from dtdcore.domains import Box, Domain, NonNegative
+from dtdcore.layers import Dense
+from dtdcore.mapping import has_arrays, hull, known, mapped, meets_weights
 from dtdcore.network import Network
 from dtdcore.rules import ZB, AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZPlus
-from dtdcore.wiring import Node
+from dtdcore.wiring import Node, leading_values
 
 # ------------------------------------------------------------------- the method: by domain
 
 
-def domain_rules(network: Network, domain: Domain | Mapping[str, Domain]) -> list[Rule | None]:
-    """For each node the rule of deep Taylor decomposition.
+def domain_rules(
+    network: Network, domain: Domain | Mapping[str, Domain], dtype: np.dtype
+) -> list[Rule | None]:
+    """For each node the rule of deep Taylor decomposition, for values of a dtype.
 
-    Linear layers that meet the input, at most rearranged, take the rule of its domain; all others
-    z⁺. A layer that meets the input and hidden values at once takes z⁺.
+    Linear layers that meet the input, at most rearranged and scaled, take the rule of its domain,
+    which is mapped alike; all others z⁺. A layer that meets the input and hidden values at once
+    takes z⁺.
     """
     m = len(network.inputs)
     shapes = None if network.output_shape is None else network.shapes(network.input_shape)
-    # Where values lie that still are the inputs, only rearranged.
+    leading = leading_values(network.nodes, m)
+    # Where values lie that still are the inputs.
     domains = dict(enumerate(by_input(network, domain).values()))
     rules: list[Rule | None] = []
     for value, node in enumerate(network.nodes, m):
-        meets = all(source in domains for source in node.sources)
-        if meets and node.layer.rearranges:
-            sources = [domains[source] for source in node.sources]
-            known = None if shapes is None else [shapes[source] for source in node.sources]
-            domains[value] = _rearranged(node.layer, sources, known)
-        if not node.layer.takes_rule:
+        sources = [domains[source] for source in node.sources if source in domains]
+        if value in leading:
+            given = None if shapes is None else [shapes[source] for source in node.sources]
+            domains[value] = mapped(node.layer, sources, given, dtype)
+        if value in leading or not node.layer.takes_rule:
             rules.append(None)
-        elif not meets:
+        elif len(sources) < len(node.sources):
             rules.append(ZPlus())
         else:
             shape = None if shapes is None else shapes[node.sources[0]]
-            rules.append(_rule_of(_hull([domains[source] for source in node.sources]), shape))
+            rules.append(_rule_of(hull(sources), shape, node, dtype))
     return rules
 
 
@@ -70,70 +74,15 @@ def by_input(network: Network, domain: Any) -> dict[str, Domain]:
     return {name: domain[name] for name in network.inputs}
 
 
-def _rule_of(domain: Domain, shape: tuple[int, ...] | None) -> Rule:
+def _rule_of(domain: Domain, shape: tuple[int, ...] | None, node: Node, dtype: np.dtype) -> Rule:
     if isinstance(domain, NonNegative):
         return ZPlus()
     if not isinstance(domain, Box):
         return WSquare()
-    if _has_arrays(domain):
-        domain.bounds(_known(shape), np.dtype(np.float64))  # do they fit?
-    return ZB(domain.low, domain.high)
-
-
-def _has_arrays(box: Box) -> bool:
-    return np.ndim(box.low) > 0 or np.ndim(box.high) > 0
-
-
-def _known(shape: Any) -> Any:
-    if shape is None:
-        raise ValueError(
-            "a box with arrays (or a frame in a box) needs a network of known input shape: "
-            "Network(layers, input_shape)"
-        )
-    return shape
-
-
-def _rearranged(
-    layer: Layer, domains: list[Domain], shapes: list[tuple[int, ...]] | None
-) -> Domain:
-    """Where the outputs of a layer lie that only rearranges numbers, or scales them."""
-    same = all(domain == domains[0] for domain in domains)
-    boxes = all(isinstance(domain, Box) for domain in domains)
-    scales = isinstance(layer, Pad | Multiply)
-    if same and not scales and not (boxes and _has_arrays(domains[0])):
-        return domains[0]
-    if boxes:
-        pairs = [_corners(*pair) for pair in zip(domains, _known(shapes), strict=True)]
-        corners = [
-            layer.forward(list(parts) if layer.joins else parts[0])[0]
-            for parts in zip(*pairs, strict=True)
-        ]
-        return Box(np.minimum(np.minimum(*corners), 0), np.maximum(np.maximum(*corners), 0))
-    hull = _hull(domains)
-    if isinstance(layer, Pad | Multiply) and isinstance(hull, NonNegative):
-        numbers = layer.value if isinstance(layer, Pad) else layer.constant
-        return hull if np.all(np.asarray(numbers) >= 0) else Reals()
-    return hull
-
-
-def _corners(box: Box, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """The lowest and the highest point of a box, as batches of one."""
-    bounds = box.bounds(shape, np.dtype(np.float64))
-    return [np.broadcast_to(b, (int(np.prod(shape)),)).reshape(1, *shape) for b in bounds]
-
-
-def _hull(domains: list[Domain]) -> Domain:
-    """A domain that holds all of some domains."""
-    if all(domain == domains[0] for domain in domains):
-        return domains[0]
-    boxes = [domain for domain in domains if isinstance(domain, Box)]
-    if len(boxes) == len(domains) and not any(map(_has_arrays, boxes)):
-        return Box(min(box.low for box in boxes), max(box.high for box in boxes))
-    positive = all(
-        isinstance(domain, NonNegative) or (isinstance(domain, Box) and np.all(domain.low == 0))
-        for domain in domains
-    )
-    return NonNegative() if positive else Reals()
+    if has_arrays(domain):
+        domain.bounds(known(shape), np.dtype(np.float64))  # do they fit?
+    box = meets_weights(domain, node.name, dtype)
+    return ZB(box.low, box.high, origin=box.origin)
 
 
 # ------------------------------------------------------------------- presets
@@ -222,7 +171,7 @@ def choose_rules(network: Network, rules: Any) -> list[Rule | None]:
     if isinstance(rules, str):
         if rules not in PRESETS:
             raise ValueError(f"there is no preset {rules!r}; there are {', '.join(PRESETS)}")
-        return PRESETS[rules](network)
+        return _through_scales(network, PRESETS[rules](network))
     if isinstance(rules, Mapping):
         chosen = _by_key(network, rules)
     elif isinstance(rules, Sequence):
@@ -237,15 +186,25 @@ def choose_rules(network: Network, rules: Any) -> list[Rule | None]:
     for node, rule in zip(network.nodes, chosen, strict=True):
         if node.layer.takes_rule and not isinstance(rule, Rule):
             raise TypeError(f"rules must be dtdcore rules such as Epsilon(), got {rule!r}")
-    return chosen
+    return _through_scales(network, chosen)
+
+
+def _through_scales(network: Network, rules: list[Rule | None]) -> list[Rule | None]:
+    """The rules, but for none for scales and shifts of the inputs: relevance passes through."""
+    leading = leading_values(network.nodes, len(network.inputs))
+    return [
+        None if value in leading else rule for value, rule in enumerate(rules, len(network.inputs))
+    ]
 
 
 def _by_key(network: Network, rules: Mapping[Any, Any]) -> list[Rule | None]:
     ends = {"first": first_layers(network), "last": last_layers(network)}
     chosen: list[Rule | None] = defaults(network)
     unused = set(rules)
+    m = len(network.inputs)
+    leading = leading_values(network.nodes, m)
     for number, node in enumerate(network.nodes):
-        if not node.layer.takes_rule:
+        if not node.layer.takes_rule or m + number in leading:
             continue
         key = next((key for key in rules if _fits(key, node, number, ends)), None)
         if key is not None:
@@ -256,6 +215,8 @@ def _by_key(network: Network, rules: Mapping[Any, Any]) -> list[Rule | None]:
     if unused:
         gone = ", ".join(f"{name} into {' and '.join(to)}" for name, to in network.holders.items())
         hint = f" (merged: {gone})" if gone else ""
+        scales = [node.name for value, node in enumerate(network.nodes, m) if value in leading]
+        hint += f" (they pass relevance on unchanged: {', '.join(scales)})" if scales else ""
         raise ValueError(f"no layer took the rule for {sorted(map(str, unused))}{hint}")
     return chosen
 

@@ -19,7 +19,7 @@ from dtdcore.arrays import ArrayFields, as_bound, as_float, check_finite, check_
 
 
 class Domain:
-    """Base of all input domains: a closed, convex set with 0 in it."""
+    """Base of all input domains: a closed, convex set, with 0 in it where no origin is given."""
 
     def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound as flat arrays of one number or one per number of an input.
@@ -92,20 +92,36 @@ class Box(ArrayFields, Domain):
     low, high : float or array
         l ≤ 0 ≤ h, finite. Arrays broadcast to one input, without the batch axis: a box that
         differs by colour channel has shape (channels, 1, 1).
+    origin : float or array, optional
+        For boxes without 0, such as ages from 18 to 80: the input that means nothing, l ≤ origin ≤
+        h, such as the mean of the columns. The z^B-rule itself does not change. Its root points lie
+        in the box where neurons are silent at the origin: at 0 those are the neurons with b_j ≤ 0.
 
     Raises
     ------
     ValueError
-        Unless l ≤ 0 ≤ h everywhere and all numbers are finite.
+        Unless l ≤ 0 ≤ h (l ≤ origin ≤ h) everywhere and all numbers are finite.
+
+    Notes
+    -----
+    A network may begin with scales and shifts of its inputs, x'_i = s_i x_i + t_i: a scaler, or the
+    normalisation of an image. The box is that of the inputs x as they come. It is mapped with them,
+    to [s l + t, s h + t] (the ends change places where s < 0), and what comes out must hold 0 again
+    unless an origin is given. z^B does not depend on such maps: for w'_ij = s_i w_ij it is
+
+        (x'_i - l'_i) w⁺_ij + (x'_i - h'_i) w⁻_ij = (x_i - l_i) w'⁺_ij + (x_i - h_i) w'⁻_ij
     """
 
     low: Any
     high: Any
+    origin: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", as_bound(self.low, "low"))
         object.__setattr__(self, "high", as_bound(self.high, "high"))
-        check_box(self.low, self.high)
+        if self.origin is not None:
+            object.__setattr__(self, "origin", as_bound(self.origin, "origin"))
+        check_box(self.low, self.high, self.origin)
 
     def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """`low` and `high`: see `Domain.bounds`."""
@@ -114,12 +130,32 @@ class Box(ArrayFields, Domain):
         )
 
 
-def check_box(low: float | np.ndarray, high: float | np.ndarray) -> None:
-    """Raise a ValueError unless low ≤ 0 ≤ high."""
-    if np.any(np.asarray(low) > 0) or np.any(np.asarray(high) < 0):
+def check_box(
+    low: float | np.ndarray, high: float | np.ndarray, origin: float | np.ndarray | None = None
+) -> None:
+    """Raise a ValueError unless low ≤ 0 ≤ high, or low ≤ origin ≤ high where one is given."""
+    if origin is None:
+        if np.any(np.asarray(low) > 0) or np.any(np.asarray(high) < 0):
+            raise ValueError(
+                f"a box needs low <= 0 <= high (the method's z^B-rule holds for such boxes), "
+                f"got low up to {np.max(low):g} and high down to {np.min(high):g}; a box without 0 "
+                f"needs an origin, the input that means nothing: Box(low, high, origin=...)"
+            )
+        return
+    try:
+        low, high, origin = np.broadcast_arrays(low, high, origin)
+    except ValueError:
+        shapes = f"{np.shape(low)}, {np.shape(high)} and {np.shape(origin)}"
         raise ValueError(
-            f"a box needs low <= 0 <= high (the method's z^B-rule holds for such boxes), "
-            f"got low up to {np.max(low):g} and high down to {np.min(high):g}"
+            f"low, high and origin must fit each other, got arrays of shapes {shapes}"
+        ) from None
+    outside = (origin < low) | (origin > high)
+    if np.any(outside):
+        first = np.unravel_index(np.argmax(outside), outside.shape)
+        place = f"[{', '.join(map(str, map(int, first)))}]" if first else ""
+        raise ValueError(
+            f"a box needs low <= origin <= high, got origin{place} = {origin[first]:g} and "
+            f"[{low[first]:g}, {high[first]:g}]"
         )
 
 

@@ -7,8 +7,7 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +59,6 @@ class Redistribution(Explainer):
     Parameters
     ----------
     network : Network
-    choose : callable
-        For a network (that given, merged) it gives each node's rule, None for layers that take
-        none.
     pooling : "proportional" or "winner"
         How pools pass relevance on.
     strict : bool
@@ -83,7 +79,6 @@ class Redistribution(Explainer):
     def __init__(
         self,
         network: Network,
-        choose: Callable[[Network], list[Rule | None]],
         pooling: str,
         strict: bool,
         tolerance: float | None,
@@ -92,9 +87,9 @@ class Redistribution(Explainer):
         super().__init__(network)
         if pooling not in ("proportional", "winner"):
             raise ValueError(f"pooling must be 'proportional' or 'winner', got {pooling!r}")
-        self._choose, self.pooling = choose, pooling
+        self.pooling = pooling
         #: For each node of the merged network the rule that it takes; None: relevance passes.
-        self.rules = self._rules(self._merged)
+        self.rules = self._rules(self._merged, network.dtype)
         if tolerance is not None:
             tolerance = check_number(tolerance, "tolerance", 0)
         if max_memory is not None:
@@ -109,17 +104,22 @@ class Redistribution(Explainer):
         """For copies and pickles, which pack the weights anew."""
         return self.__dict__ | {"_plans": {}}
 
-    def _rules(self, network: Network) -> tuple[Rule | str | None, ...]:
+    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
+        """For a network (that given, merged) each node's rule; None for layers that take none."""
+        raise NotImplementedError  # every explainer of this kind answers this
+
+    def _rules(self, network: Network, dtype: np.dtype) -> tuple[Rule | str | None, ...]:
         return tuple(
             rule if node.layer.takes_rule else self.pooling if node.layer.pools else None
-            for node, rule in zip(network.nodes, self._choose(network), strict=True)
+            for node, rule in zip(network.nodes, self._choose(network, dtype), strict=True)
         )
 
     def _plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
         plan = self._plans.get((dtype, node))
         if plan is None:
             network = self._running(node)
-            rules = self.rules if network is self._merged else self._rules(network)
+            known = network is self._merged and dtype == network.dtype
+            rules = self.rules if known else self._rules(network, dtype)
             output = None if node is None else network.value(node)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
@@ -346,6 +346,13 @@ class DeepTaylor(Redistribution):
     positive, the heatmaps are consistent: conservative and positive. (With `MinMax` they are
     positive, and conservative as far as its predictions are right.)
 
+    A network may begin with scales and shifts of its inputs (`ChannelAffine`, `BatchNorm`,
+    `Multiply`): the domain is that of x as it comes, and is mapped with it (see `Box`). Relevance
+    passes through them unchanged, so that the heatmap on x is that of the network behind on scaled
+    inputs. z^B would be the same with the scales merged into the weights; w² and z⁺ would not: they
+    are those of the scaled space, where columns of different units can be compared. Inputs ≥ 0
+    that a shift or a negative scale may make negative lie in ℝ^d then: w².
+
     Parameters
     ----------
     network : Network
@@ -394,8 +401,10 @@ class DeepTaylor(Redistribution):
             )
         self.domain, self.pooling, self.relevance_model = domain, pooling, relevance_model
         self._planner = relevance_model.planner(network, pooling)
-        choose = partial(domain_rules, domain=domain)
-        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
+        super().__init__(network, pooling, strict, tolerance, max_memory)
+
+    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
+        return domain_rules(network, self.domain, dtype)
 
     def _start(self, f: np.ndarray) -> np.ndarray:
         return np.maximum(f, 0)
@@ -408,6 +417,9 @@ class DeepTaylor(Redistribution):
 
 class LRP(Redistribution):
     """Layer-wise relevance propagation by chosen rules (Bach et al. 2015). Starts from f_target.
+
+    Scales and shifts directly at the inputs take no rule: relevance passes through them, and rules
+    of the first layers (and the bounds of a `ZB` among them) are about scaled inputs.
 
     Parameters
     ----------
@@ -459,9 +471,11 @@ class LRP(Redistribution):
         max_memory: float | None = None,
     ) -> None:
         rules = Epsilon() if rules is None else rules
-        rules = dict(rules) if isinstance(rules, Mapping) else rules
-        choose = partial(choose_rules, rules=rules)
-        super().__init__(network, choose, pooling, strict, tolerance, max_memory)
+        self._named = dict(rules) if isinstance(rules, Mapping) else rules
+        super().__init__(network, pooling, strict, tolerance, max_memory)
+
+    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
+        return choose_rules(network, self._named)
 
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dtdcore.layers import ChannelAffine, Layer
-from dtdcore.wiring import Node
+from dtdcore.wiring import Node, leading_values
 
 
 @dataclass
@@ -43,9 +43,15 @@ class Merging:
         self.names = {value: node.name for value, node in enumerate(self.nodes, self.inputs)}
 
     def run(self) -> None:
-        """Merge all that can be, in order: first into the layer before, else into those behind."""
+        """Merge all that can be, in order: first into the layer before, else into those behind.
+
+        Scales and shifts of the inputs themselves stay.
+        """
+        stay = leading_values(self.nodes, self.inputs)
         for value, layer in list(self.layers.items()):
-            if isinstance(layer, ChannelAffine) and self.names[value] not in self.keep:
+            if value in stay or self.names[value] in self.keep:
+                continue
+            if isinstance(layer, ChannelAffine):
                 self._into_before(value, layer) or self._into_behind(value, layer)
 
     def _sources(self, value: int) -> list[int]:

@@ -16,7 +16,7 @@ from dtdcore import layers as layer_module
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
 from dtdcore.files import read_npz, write_npz
-from dtdcore.layers import Layer, Multiply
+from dtdcore.layers import ChannelAffine, Layer, Multiply
 from dtdcore.merging import Merging
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
@@ -115,8 +115,14 @@ class Network:
     def _shape_of_input(self, value: int, shape: Any) -> tuple[int, ...] | None:
         if shape is not None:
             return check_shape(shape)
-        known = (n.layer.input_shape for n in self.nodes if n.sources == (value,))
-        return next((shape for shape in known if shape is not None), None)
+        alike = {value}  # values of the input's shape
+        for maker, node in enumerate(self.nodes, len(self.inputs)):
+            if len(node.sources) == 1 and alike.issuperset(node.sources):
+                if node.layer.input_shape is not None:
+                    return node.layer.input_shape
+                if isinstance(node.layer, ChannelAffine):
+                    alike.add(maker)
+        return None
 
     @property
     def is_chain(self) -> bool:
@@ -206,7 +212,9 @@ class Network:
         Each `BatchNorm` or `ChannelAffine` goes into the linear layer before it (where nobody else
         uses what that gives) or else into the linear layers behind it (where none pads with zeros
         to which the shift would have to be added). These keep their names; what cannot be merged
-        stays, and redistributes by a rule of its own. Results are equal to rounding.
+        stays, and redistributes by a rule of its own. Those directly at the inputs stay, too: they
+        are the inputs in other units, and relevance passes through them. Results are equal to
+        rounding.
 
         Parameters
         ----------

@@ -185,8 +185,9 @@ class Search:
     def run(self, max_iterations: int) -> tuple[np.ndarray, int]:
         """The root and how many linearisations were moved to; x itself if none is found."""
         point, count = self._descend()
-        # 0 lies in every domain and is a root of every network with b <= 0.
-        for begin in (point, self.x, np.zeros_like(self.x)):
+        # 0 lies in every domain without an origin and is a root of every network with b <= 0.
+        zero = np.clip(np.zeros_like(self.x), self.low, self.high)
+        for begin in (point, self.x, zero):
             root = self._restore(begin)
             if root is not None:
                 return self._refine(self._pull(root), count, max_iterations)

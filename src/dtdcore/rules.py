@@ -196,22 +196,27 @@ class ZB(ArrayFields, Rule):
         l ≤ 0 ≤ h; arrays broadcast to one input of the layer.
     bias : bool
         Add b_j to z_j.
+    origin : float or array, optional
+        For boxes without 0: l ≤ origin ≤ h, see `Box`.
 
     Raises
     ------
     ValueError
-        Unless l ≤ 0 ≤ h everywhere and all numbers are finite.
+        Unless l ≤ 0 ≤ h (l ≤ origin ≤ h) everywhere and all numbers are finite.
     """
 
     low: Any
     high: Any
     _: KW_ONLY
     bias: bool = False
+    origin: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", as_bound(self.low, "low"))
         object.__setattr__(self, "high", as_bound(self.high, "high"))
-        check_box(self.low, self.high)
+        if self.origin is not None:
+            object.__setattr__(self, "origin", as_bound(self.origin, "origin"))
+        check_box(self.low, self.high, self.origin)
 
     def terms(self) -> tuple[Term, ...]:
         """p = x - l, n = x - h."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtdcore.arrays import check_count
-from dtdcore.layers import Layer
+from dtdcore.layers import ChannelAffine, Layer
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,20 @@ def _find(name: str, sources: Any, values: dict[str, int]) -> tuple[int, ...]:
                 f"there are {', '.join(values)}"
             )
     return tuple(values[source] for source in names)
+
+
+def leading_values(nodes: Sequence[Node], inputs: int) -> frozenset[int]:
+    """The values that are the inputs still, each number at most moved, scaled and shifted.
+
+    Relevance passes unchanged through the layers that make them, and nothing is merged with them:
+    explaining a network that scales its inputs is explaining what comes behind on scaled inputs.
+    """
+    values = set(range(inputs))
+    for value, node in enumerate(nodes, inputs):
+        moves = node.layer.rearranges or isinstance(node.layer, ChannelAffine)
+        if moves and values.issuperset(node.sources):
+            values.add(value)
+    return frozenset(values)
 
 
 def input_names(input_shape: Any) -> tuple[str, ...]:

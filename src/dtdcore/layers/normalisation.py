@@ -24,7 +24,8 @@ class ChannelAffine(Layer):
 
     so without bias in z the relevance passes through, and is lost where q = 0: under z⁺ where
     w_c x ≤ 0. Where the user names no rule for it: z without bias. Explainers merge it into the
-    linear layer before or behind it where that can be done (`Network.merged`).
+    linear layer before or behind it where that can be done (`Network.merged`). Directly at the
+    inputs, as a scaler, it takes no rule: relevance passes through, see `DeepTaylor`.
 
     Parameters
     ----------

@@ -19,12 +19,12 @@ class AffineStep(Step):
 
         q = p w⁺ + n w⁻        R_i = q / (q + q_bias) R_j
 
-    Without terms: q = w² or 1.
+    Without terms: q = w² or 1. Without a rule relevance passes through unchanged.
     """
 
     def __init__(self, scale: np.ndarray, shift: np.ndarray, rule: Rule | None) -> None:
         self.scale, self.shift, self.rule = scale, shift, rule
-        self.redistributes = rule is not None
+        self.redistributes = self.remembers = rule is not None
         self.terms = () if rule is None else rule.terms()
         if rule is not None:
             check_rule(rule, scale.dtype)
@@ -34,6 +34,8 @@ class AffineStep(Step):
 
     def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
         x, rule = saved, self.rule
+        if rule is None:
+            return relevance
         a = self.forward(x) if len(self.terms) > 1 else None
         terms = [self._shares(term, x) for term in self.terms] or [self._fixed(x)]
         return redistribute(rule, a, terms, relevance, account)[0]

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where inputs lie after layers that rearrange, scale or shift them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtdcore.domains import Box, Domain, NonNegative, Reals
+from dtdcore.layers import ChannelAffine, Layer, Multiply, Pad
+
+Shape = tuple[int, ...]
+
+#: An error names no more numbers than this.
+NAMED = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Image(Box):
+    """Where a box lies after scales and shifts: perhaps not around 0, until weights are met."""
+
+    def __post_init__(self) -> None:
+        """Nothing to check: the box that was mapped is valid."""
+
+
+def mapped(
+    layer: Layer, domains: list[Domain], shapes: list[Shape] | None, dtype: np.dtype
+) -> Domain:
+    """Where the outputs of a layer lie that rearranges the inputs, or scales and shifts them.
+
+    The layer itself maps the ends of a box, in the dtype of the values: as multiplication and
+    addition of floating-point numbers are monotonic, no value falls out of the box by rounding.
+    """
+    same = all(domain == domains[0] for domain in domains)
+    boxes = all(isinstance(domain, Box) for domain in domains)
+    scales = isinstance(layer, Pad | Multiply | ChannelAffine)
+    if same and not scales and not (boxes and has_arrays(domains[0])):
+        return domains[0]
+    if boxes:
+        return _image(layer, domains, known(shapes), dtype)
+    holds_all = hull(domains)
+    if scales and isinstance(holds_all, NonNegative):
+        return holds_all if _keeps_sign(layer) else Reals()
+    return holds_all
+
+
+def _keeps_sign(layer: Layer) -> bool:
+    """Are outputs ≥ 0 where inputs are?"""
+    if isinstance(layer, ChannelAffine):
+        return bool(np.all(layer.scale >= 0) and np.all(layer.shift >= 0))
+    numbers = layer.value if isinstance(layer, Pad) else layer.constant
+    return bool(np.all(np.asarray(numbers) >= 0))
+
+
+def _image(layer: Layer, boxes: list[Box], shapes: list[Shape], dtype: np.dtype) -> Image:
+    def through(points: list[np.ndarray]) -> np.ndarray:
+        return layer.forward(points if layer.joins else points[0])[0]
+
+    corners = [_corners(*pair, dtype) for pair in zip(boxes, shapes, strict=True)]
+    ends = [through(list(points)) for points in zip(*corners, strict=True)]
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    if isinstance(layer, Pad):  # a frame that is no 0 itself lies between 0 and what it holds
+        frame = low == high
+        low, high = (
+            np.where(frame, np.minimum(low, 0), low),
+            np.where(frame, np.maximum(high, 0), high),
+        )
+    origin = None
+    if any(box.origin is not None for box in boxes):
+        origins = [_point(*pair, dtype) for pair in zip(boxes, shapes, strict=True)]
+        origin = np.clip(through(origins), low, high)
+    return Image(_bound(low), _bound(high), None if origin is None else _bound(origin))
+
+
+def _bound(array: np.ndarray) -> np.ndarray:
+    result = array.astype(np.float64)
+    result.flags.writeable = False
+    return result
+
+
+def _corners(box: Box, shape: Shape, dtype: np.dtype) -> list[np.ndarray]:
+    """The lowest and the highest point of a box, as batches of one."""
+    size = int(np.prod(shape))
+    return [np.broadcast_to(b, (size,)).reshape(1, *shape) for b in box.bounds(shape, dtype)]
+
+
+def _point(box: Box, shape: Shape, dtype: np.dtype) -> np.ndarray:
+    """The origin of a box, 0 where none is given, as a batch of one."""
+    origin = np.asarray(0 if box.origin is None else box.origin, dtype)
+    return np.broadcast_to(origin, shape)[None]
+
+
+def meets_weights(box: Box, name: str, dtype: np.dtype) -> Box:
+    """A box where it meets the weights of a layer: with its origin, or with 0 in it.
+
+    A box that begins (or ends) at 0 but for rounding does so then.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold 0, and no origin is given, naming the columns.
+    """
+    if box.origin is not None or not isinstance(box, Image):
+        return box
+    low, high = np.broadcast_arrays(box.low, box.high)
+    slack = 1000 * np.finfo(dtype).eps * (high - low)
+    outside = np.argwhere((low > slack) | (high < -slack))
+    if len(outside):
+        places = [tuple(map(int, place)) for place in outside[:NAMED]]
+        parts = [
+            f"{f'column {place[0]}' if len(place) == 1 else f'number {place}'} is "
+            f"[{low[place]:g}, {high[place]:g}]"
+            for place in places
+        ]
+        more = f", and of {len(outside) - NAMED} more" if len(outside) > NAMED else ""
+        raise ValueError(
+            f"layer {name}: the scaled domain of {', of '.join(parts)}{more}, without 0, which the "
+            "z^B-rule needs; widen the box, or say which input means nothing: "
+            "Box(low, high, origin=...)"
+        )
+    return Image(_bound(np.minimum(low, 0)), _bound(np.maximum(high, 0)))
+
+
+def hull(domains: list[Domain]) -> Domain:
+    """A domain that holds all of some domains."""
+    if all(domain == domains[0] for domain in domains):
+        return domains[0]
+    boxes = [domain for domain in domains if isinstance(domain, Box)]
+    if len(boxes) == len(domains) and not any(map(has_arrays, boxes)):
+        origins = {box.origin for box in boxes}
+        origin = origins.pop() if len(origins) == 1 else None
+        return Image(min(box.low for box in boxes), max(box.high for box in boxes), origin)
+    positive = all(
+        isinstance(domain, NonNegative) or (isinstance(domain, Box) and np.all(domain.low >= 0))
+        for domain in domains
+    )
+    return NonNegative() if positive else Reals()
+
+
+def has_arrays(box: Box) -> bool:
+    """Does a box hold arrays, which fit some shapes only?"""
+    return any(np.ndim(bound) > 0 for bound in (box.low, box.high, box.origin))
+
+
+def known(shape: Any) -> Any:
+    """A shape, or shapes, unless unknown.
+
+    Raises
+    ------
+    ValueError
+        If it is None.
+    """
+    if shape is None:
+        raise ValueError(
+            "a box with arrays (or a frame or a scale in a box) needs a network of known input "
+            "shape: Network(layers, input_shape)"
+        )
+    return shape
