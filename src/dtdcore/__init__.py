@@ -88,8 +88,8 @@ read_environment()
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import `dtdcore.datasets` and `dtdcore.plots` when they are first used."""
-    if name in ("datasets", "plots"):
+    """Import `dtdcore.datasets`, `dtdcore.evaluate` and `dtdcore.plots` when first used."""
+    if name in ("datasets", "evaluate", "plots"):
         return import_module(f"dtdcore.{name}")
     raise AttributeError(f"module 'dtdcore' has no attribute {name!r}")
 
