@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra torch)")
+pytest.importorskip("torch", reason="PyTorch is not installed (extra torch)")
 
+import torch
 from torch_models import HIGH, LOW, cifar10, resnet20, trained_digits
 
 import dtdcore as dtd
@@ -48,6 +49,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 sys.path.insert(0, sys.argv[2] + "/stubs")
 import numpy as np, torch
+import torch
 from torch_models import HIGH, LOW, cifar10, resnet20
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
