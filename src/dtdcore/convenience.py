@@ -29,12 +29,19 @@ def load(path: str | os.PathLike, **options: Any) -> Network:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or holds something else; see `from_onnx`.
+        If the file is damaged or holds something else; see `from_onnx`. Files of PyTorch are not
+        opened: see `from_torch`.
     TypeError
         If there are options for a file that takes none.
     """
-    if Path(path).suffix.lower() == ".onnx":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
         return from_onnx(path, **options)
+    if suffix in (".pt", ".pth", ".pt2"):
+        raise ValueError(
+            f"{path} is a file of PyTorch: to open it may run code that it holds. Load it with "
+            "PyTorch, if you trust it, and give the module to dtdcore.from_torch(module, example)"
+        )
     if options:
         raise TypeError(f"{path} takes no options {', '.join(options)}: it is no .onnx file")
     return load_saved(path)

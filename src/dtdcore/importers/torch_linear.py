@@ -88,10 +88,16 @@ def addmm(call: Call) -> Signal:
 def batch_norm(call: Call) -> Signal:
     """With the means and variances that training left."""
     if call.flag("training") or not call.has("running_mean"):
-        raise ValueError("it takes mean and variance from the batch, so that samples are mixed")
+        return batch_statistics(call)
     mean, variance = call.weights("running_mean"), call.weights("running_var")
     scale, bias = (call.weights(n) if call.has(n) else None for n in ("weight", "bias"))
     return call.emit(BatchNorm(mean, variance, scale, bias, call.number("eps")), call.x)
+
+
+@OPERATORS.add("_native_batch_norm_legit", becomes="an error: it mixes the samples of a batch")
+def batch_statistics(call: Call) -> Signal:
+    """With the means and variances of the batch itself."""
+    raise ValueError("it takes mean and variance from the batch, so that samples are mixed")
 
 
 @OPERATORS.add("add", "sub", "rsub", becomes="`Add`, or `ChannelAffine` with a constant")

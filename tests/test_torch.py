@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""PyTorch modules as a whole: inputs, names, notes, flags, errors, verification."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed (extra torch)")
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+import dtdcore as dtd
+from dtdcore.importers.torch_operators import markdown, table
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *xs):
+        return self.function(*xs)
+
+
+def small():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3), nn.Softmax(dim=1))
+
+
+def names_of(network):
+    return [node.name for node in network.nodes]
+
+
+def test_names_and_notes():
+    network = dtd.from_torch(small(), torch.rand(2, 6))
+    assert names_of(network) == ["0", "1", "2"]
+    assert network.inputs == ("input",) and network.input_shape == (6,)
+    assert network.notes == ("the softmax at the end is left out: the output are logits",)
+    assert "left out" in network.summary()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_any_batch_and_numpy_examples(batch, rng):
+    model = small()[:3]
+    network = dtd.from_torch(model, rng.normal(size=(batch, 6)))
+    x = rng.normal(size=(7, 6)).astype(np.float32)
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(network.forward(x), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_size_that_the_code_fixes_is_relaxed(rng):
+    network = dtd.from_torch(Of(lambda x: x.view(2, -1).tanh()), torch.rand(2, 3, 4))
+    x = rng.normal(size=(5, 3, 4)).astype(np.float32)
+    np.testing.assert_allclose(network.forward(x), np.tanh(x).reshape(5, 12), rtol=1e-5, atol=1e-6)
+
+
+def test_the_module_stays_as_it_is():
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.ReLU())
+    model.train()
+    model[1].eval()  # frozen
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    network = dtd.from_torch(model, torch.rand(3, 4))
+    assert [part.training for part in model] == [True, False, True, True] and model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    x = np.ones((1, 4), np.float32)
+    f = network.forward(x)
+    with torch.no_grad():
+        model[0].weight.fill_(7)  # copied: the network does not see it
+    np.testing.assert_array_equal(network.forward(x), f)
+
+
+def test_flags_are_put_back_after_an_error():
+    model = nn.Sequential(nn.Linear(4, 4), nn.GELU()).train()
+    with pytest.raises(ValueError, match="gelu"):
+        dtd.from_torch(model, torch.rand(3, 4))
+    assert all(part.training for part in model.modules())
+
+
+def test_in_place_operations(rng):
+    def function(x):
+        y = functional.relu_(x + 1)
+        z = y
+        z += 1
+        y.mul_(2)
+        return y - z * 0.5
+
+    network = dtd.from_torch(Of(function), torch.rand(2, 4))
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_allclose(network.forward(x), np.maximum(x + 1, 0) + 1, rtol=1e-5)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(5, 2)
+
+    def forward(self, image, text):
+        return self.dense(torch.cat([image.mean((2, 3)), text.relu()], 1))
+
+
+class OneDict(TwoInputs):
+    def forward(self, batch):
+        return super().forward(batch["image"], batch["text"])
+
+
+@pytest.mark.parametrize("way", ["tuple", "dict", "other order", "one dict"])
+def test_several_inputs(way, rng):
+    torch.manual_seed(0)
+    model = OneDict() if way == "one dict" else TwoInputs()
+    parts = {"image": torch.rand(2, 3, 4, 4), "text": torch.rand(2, 2)}
+    if way == "other order":
+        parts = dict(reversed(parts.items()))
+    network = dtd.from_torch(model, tuple(parts.values()) if way == "tuple" else parts)
+    assert set(network.inputs) == {"image", "text"}
+    assert network.input_shape["image"] == (3, 4, 4)
+    x = {"image": rng.normal(size=(3, 3, 4, 4)), "text": rng.normal(size=(3, 2))}
+    x = {name: part.astype(np.float32) for name, part in x.items()}
+    tensors = {name: torch.from_numpy(part) for name, part in x.items()}
+    with torch.no_grad():
+        theirs = model(tensors) if way == "one dict" else model(**tensors)
+    np.testing.assert_allclose(network.forward(x), theirs.numpy(), rtol=1e-5, atol=1e-6)
+    explanation = dtd.explain(network, x, 0, domain=dtd.Reals())
+    assert set(explanation.relevance) == {"image", "text"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "result"), [("float64", "float64"), ("float16", "float32"), ("bfloat16", "float32")]
+)
+def test_dtypes(kind, result):
+    model = small()[:3].to(getattr(torch, kind))
+    network = dtd.from_torch(model, torch.rand(2, 6))
+    assert network.dtype == result
+    assert model[0].weight.dtype == getattr(torch, kind)
+    notes = [] if kind == "float64" else [f"weights of {kind} (0.weight …) are held as float32"]
+    assert list(network.notes) == notes
+
+
+def test_names_of_what_is_there_twice():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dense = nn.Linear(4, 4)
+            self.dense_2 = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.dense_2(self.dense(self.dense(x).relu()).relu())
+
+    network = dtd.from_torch(Net(), torch.rand(2, 4))
+    assert names_of(network) == ["dense", "relu", "dense_3", "relu_2", "dense_2"]
+    rules = dtd.LRP(network, {"dense": dtd.WSquare(), "dense_*": dtd.ZPlus()})
+    assert "w" in rules.summary().lower()
+
+
+def test_parametrised_weights_are_computed():
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), nn.ReLU())
+    network = dtd.from_torch(model, torch.rand(2, 4))
+    assert names_of(network) == ["0", "1"]
+    assert isinstance(network.nodes[0].layer, dtd.Dense)
+
+
+def first_of(x):
+    return x if x.sum() > 0 else -x
+
+
+ERRORS = [
+    (Of(functional.gelu), r"Of: operator aten.gelu, node 'gelu' is not supported\. Supported are "),
+    (Of(lambda x: x * x), "operator aten.mul, .*exactly one of them a gate"),
+    (Of(lambda x: x.mean(0)), "no batch axis in front"),
+    (Of(lambda x: x.flip(0)), "works along the batch axis"),
+    (Of(lambda x: x.reshape(-1, 2)), "no batch axis in front"),
+    (Of(lambda x: (x, x + 1)), "it gives 2 outputs"),
+    (Of(lambda x: torch.ones(2, 4)), "does not depend on x"),
+    (Of(first_of), "torch.export cannot export this module: .*must not depend on the numbers in x"),
+    (Of(functional.dropout), "drops numbers in eval mode, too"),
+    (Of(lambda x: x + torch.rand(1)), "does it draw random numbers"),
+    (Of(lambda x: x @ torch.ones(5, 2)), "the module cannot run on the example"),
+    (Of(lambda x: x.half().float()), "numbers of torch.float16 are not supported"),
+    (nn.BatchNorm1d(4, track_running_stats=False), "so that samples are mixed"),
+    (nn.Sequential(nn.Sequential(nn.ReLU(), nn.Mish())), r"in '0\.1' \(node 'mish'\)"),
+]
+
+
+@pytest.mark.parametrize(("module", "message"), ERRORS, ids=[message for _, message in ERRORS])
+def test_errors(module, message):
+    with pytest.raises(ValueError, match=message):
+        dtd.from_torch(module, torch.rand(2, 4))
+
+
+def test_unknown_operators_are_told_what_is_known():
+    with pytest.raises(ValueError, match="not supported") as caught:
+        dtd.from_torch(Of(torch.erf), torch.rand(2, 4))
+    assert all(name in str(caught.value) for name in table())
+    assert all(name in markdown() for name in table())
+
+
+def test_modules_without_weights_and_other_things():
+    with torch.device("meta"):
+        empty = nn.Linear(4, 2)
+    with pytest.raises(ValueError, match="weight is on the meta device"):
+        dtd.from_torch(empty, torch.rand(2, 4))
+    with pytest.raises(ValueError, match="weight has no shape yet"):
+        dtd.from_torch(nn.LazyLinear(2), torch.rand(2, 4))
+    with pytest.raises(TypeError, match=r"must be a torch\.nn\.Module, got function"):
+        dtd.from_torch(first_of, torch.rand(2, 4))
+    with pytest.raises(TypeError, match="example must be a tensor or an array, got str"):
+        dtd.from_torch(nn.ReLU(), "x")
+    with pytest.raises(ValueError, match="example must be a batch"):
+        dtd.from_torch(nn.ReLU(), torch.rand(4))
+    with pytest.raises(ValueError, match="batches of as many samples"):
+        dtd.from_torch(TwoInputs(), (torch.rand(2, 3, 4, 4), torch.rand(3, 2)))
+
+
+def test_a_module_that_changes_itself():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return x.relu()
+
+    model = Counting()
+    with pytest.raises(ValueError, match="changes its own buffers in eval mode: calls"):
+        dtd.from_torch(model, torch.rand(2, 4))
+    assert model.calls == 0
+
+
+def test_verification_names_the_first_node_that_differs(monkeypatch):
+    from dtdcore.importers import torch_elementwise
+    from dtdcore.importers.operators import Operator
+
+    def wrong(call):
+        return call.emit(dtd.LeakyReLU(0.01), call.x)
+
+    monkeypatch.setitem(torch_elementwise.OPERATORS, "relu", Operator(wrong, "wrong"))
+    message = r"operator aten\.relu, in '1' \(node 'relu'\): here the .* differs first .*by"
+    with pytest.raises(ValueError, match=message):
+        dtd.from_torch(small(), torch.rand(2, 6))
+    dtd.from_torch(small(), torch.rand(2, 6), verify=False)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "pt2"])
+def test_files_of_pytorch_are_not_opened(suffix, tmp_path):
+    path = tmp_path / f"model.{suffix}"
+    torch.save(small(), path)
+    with pytest.raises(ValueError, match=r"may run code.*dtdcore\.from_torch"):
+        dtd.load(path)
+
+
+def test_without_pytorch_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"pip install 'dtdcore\[torch\]'"):
+        dtd.from_torch(None, None)
+
+
+def test_import_of_dtdcore_does_not_import_torch():
+    code = "import sys, dtdcore; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
