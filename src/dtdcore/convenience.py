@@ -11,32 +11,40 @@ from typing import Any
 from dtdcore.explainers import DeepTaylor
 from dtdcore.explanation import Explanation
 from dtdcore.importers import from_onnx
+from dtdcore.importers.keras_importer import SUFFIXES, load_keras
 from dtdcore.network import Network
 from dtdcore.network import load as load_saved
 
 
 def load(path: str | os.PathLike, **options: Any) -> Network:
-    """Read a network from a file: one that `Network.save` wrote, or an ONNX model (.onnx).
+    """Read a network from a file: that of `Network.save`, an ONNX model, or a Keras model.
+
+    Keras models (.keras, .h5) are loaded in Keras's safe mode: code in the file is not run.
 
     Parameters
     ----------
     path : path
     **options
-        For `from_onnx`: `inputs`, `outputs`, `verify`.
+        For `from_onnx`: `inputs`, `outputs`, `verify`; for `from_keras`: `verify`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or holds something else; see `from_onnx`.
+        If the file is damaged or holds something else; see `from_onnx` and `from_keras`.
     TypeError
         If there are options for a file that takes none.
     """
-    if Path(path).suffix.lower() == ".onnx":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
         return from_onnx(path, **options)
+    if suffix in SUFFIXES:
+        return load_keras(path, **options)
     if options:
-        raise TypeError(f"{path} takes no options {', '.join(options)}: it is no .onnx file")
+        raise TypeError(
+            f"{path} takes no options {', '.join(options)}: it is no .onnx, .keras or .h5 file"
+        )
     return load_saved(path)
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Trained networks from the files and objects of other libraries."""
 
+from dtdcore.importers.keras_importer import from_keras
 from dtdcore.importers.onnx_importer import from_onnx
 
-__all__ = ["from_onnx"]
+__all__ = ["from_keras", "from_onnx"]

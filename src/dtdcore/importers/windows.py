@@ -65,3 +65,13 @@ def reached(
     reach = dilation * (kernel - 1) + 1
     results = (size + before + after - reach) // stride + 1
     return before, max(0, min(after, (results - 1) * stride + reach - size - before))
+
+
+def same(
+    size: int, kernel: int, stride: int, dilation: int, lower: bool = False
+) -> tuple[int, int]:
+    """Pads for ceil(size / stride) windows; the odd pixel at the end, or (lower) at the start."""
+    results = -(-size // stride)
+    total = max(0, (results - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    half = total // 2
+    return (total - half, half) if lower else (half, total - half)
