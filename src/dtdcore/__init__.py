@@ -28,7 +28,7 @@ from dtdcore.gradients import (
     SmoothGrad,
     Taylor,
 )
-from dtdcore.importers import from_onnx, from_torch
+from dtdcore.importers import from_keras, from_onnx, from_torch
 from dtdcore.layers import (
     ELU,
     LRN,
@@ -162,6 +162,7 @@ __all__ = [
     "ZPlus",
     "__version__",
     "explain",
+    "from_keras",
     "from_onnx",
     "from_torch",
     "get_num_threads",

@@ -11,26 +11,29 @@ from typing import Any
 from dtdcore.explainers import DeepTaylor
 from dtdcore.explanation import Explanation
 from dtdcore.importers import from_onnx
+from dtdcore.importers.keras_importer import SUFFIXES, load_keras
 from dtdcore.network import Network
 from dtdcore.network import load as load_saved
 
 
 def load(path: str | os.PathLike, **options: Any) -> Network:
-    """Read a network from a file: one that `Network.save` wrote, or an ONNX model (.onnx).
+    """Read a network from a file: that of `Network.save`, an ONNX model, or a Keras model.
+
+    Keras models (.keras, .h5) are loaded in Keras's safe mode: code in the file is not run.
 
     Parameters
     ----------
     path : path
     **options
-        For `from_onnx`: `inputs`, `outputs`, `verify`.
+        For `from_onnx`: `inputs`, `outputs`, `verify`; for `from_keras`: `verify`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or holds something else; see `from_onnx`. Files of PyTorch are not
-        opened: see `from_torch`.
+        If the file is damaged or holds something else; see `from_onnx` and `from_keras`. Files of
+        PyTorch are not opened: see `from_torch`.
     TypeError
         If there are options for a file that takes none.
     """
@@ -42,8 +45,12 @@ def load(path: str | os.PathLike, **options: Any) -> Network:
             f"{path} is a file of PyTorch: to open it may run code that it holds. Load it with "
             "PyTorch, if you trust it, and give the module to dtdcore.from_torch(module, example)"
         )
+    if suffix in SUFFIXES:
+        return load_keras(path, **options)
     if options:
-        raise TypeError(f"{path} takes no options {', '.join(options)}: it is no .onnx file")
+        raise TypeError(
+            f"{path} takes no options {', '.join(options)}: it is no .onnx, .keras or .h5 file"
+        )
     return load_saved(path)
 
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Trained networks from the files and objects of other libraries."""
 
+from dtdcore.importers.keras_importer import from_keras
 from dtdcore.importers.onnx_importer import from_onnx
 from dtdcore.importers.torch_importer import from_torch
 
-__all__ = ["from_onnx", "from_torch"]
+__all__ = ["from_keras", "from_onnx", "from_torch"]

@@ -28,3 +28,13 @@ def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str | 
     if off <= tolerance * largest:
         return None
     return f"by {off:g}, where its largest number is {largest:g}"
+
+
+def sample(
+    rng: np.random.Generator, scale: float, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Random numbers of a standard deviation; for whole numbers 0 to 127."""
+    numbers = rng.normal(0, scale, shape)
+    if dtype.kind in "iu":
+        numbers = np.clip(np.rint(np.abs(numbers)), 0, 127)
+    return numbers.astype(dtype)

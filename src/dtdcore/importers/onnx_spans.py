@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dtdcore.importers.onnx_call import Call
 from dtdcore.importers.record import Signal
-from dtdcore.importers.windows import reached
+from dtdcore.importers.windows import reached, same
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,8 @@ def sliding(
         padding = ((0, 0),) * axes
     if auto_pad.startswith("SAME") and not transposed:
         spans = zip(x.shape[1:], stated, stride, dilation, strict=True)
-        padding = tuple(_same(*span, auto_pad == "SAME_LOWER") for span in spans)
+        padding = tuple(same(*span, auto_pad == "SAME_LOWER") for span in spans)
     if kernel is None and not call.integer("ceil_mode", 0):
         spans = zip(x.shape[1:], stated, stride, dilation, padding, strict=True)
         padding = tuple(reached(*span) for span in spans)
     return Span(stated, stride, dilation, padding)
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int, lower: bool) -> tuple[int, int]:
-    """Pads for ceil(size / stride) windows; the odd pixel at the end, or (lower) at the start."""
-    results = -(-size // stride)
-    total = max(0, (results - 1) * stride + dilation * (kernel - 1) + 1 - size)
-    half = total // 2
-    return (total - half, half) if lower else (half, total - half)

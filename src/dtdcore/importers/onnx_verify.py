@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.comparing import SCALES, TOLERANCE, difference, sample
 from dtdcore.importers.onnx_file import import_onnx
 from dtdcore.importers.onnx_graph import Translation
 from dtdcore.importers.record import Shape
@@ -96,14 +96,10 @@ class _Runner:
 
     def sample(self, rng: np.random.Generator, scale: float, batch: int) -> dict[str, np.ndarray]:
         """Random inputs, in the dtypes of the file."""
-        result = {}
-        for name, shape in self._shapes.items():
-            numbers = rng.normal(0, scale, (batch, *shape))
-            dtype = self._types[name]
-            if dtype.kind in "iu":
-                numbers = np.clip(np.rint(np.abs(numbers)), 0, 127)
-            result[name] = numbers.astype(dtype)
-        return result
+        return {
+            name: sample(rng, scale, (batch, *shape), self._types[name])
+            for name, shape in self._shapes.items()
+        }
 
     def _session(self, everything: bool) -> Any:
         """A session that gives the last compared tensor, or all."""

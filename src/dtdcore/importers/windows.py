@@ -86,3 +86,13 @@ def picked(call: Builder, x: Signal, axis: int, places: Sequence[int]) -> Signal
         raise ValueError(f"it takes {len(runs)} pieces of an axis, more than {MOST_RUNS}")
     parts = [cut(call, x, axis, slice(run[0], run[-1] + 1)) for run in runs]
     return parts[0] if len(parts) == 1 else call.emit(Concat(axis), *parts)
+
+
+def same(
+    size: int, kernel: int, stride: int, dilation: int, lower: bool = False
+) -> tuple[int, int]:
+    """Pads for ceil(size / stride) windows; the odd pixel at the end, or (lower) at the start."""
+    results = -(-size // stride)
+    total = max(0, (results - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    half = total // 2
+    return (total - half, half) if lower else (half, total - half)
