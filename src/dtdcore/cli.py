@@ -3,8 +3,8 @@
 """The command `dtdcore`: experiments on real data, and what runs here.
 
 Answers go to the standard output, everything else to the standard error. Exit status: 0 done;
-2 wrong arguments, or data, a folder or a package that is missing, said in one line; 130
-interrupted.
+1 done, but for inputs that could not be read or explained; 2 wrong arguments, or a model, data, a
+folder or a package that is missing or wrong, said in one line; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dtdcore._version import __version__
 from dtdcore.commands import demo, info, mnist, titanic
 from dtdcore.downloads import WrongFileError
+from dtdcore.jobs import UserError
 
 _COMMANDS = {"demo": demo, "mnist": mnist, "titanic": titanic, "info": info}
 
@@ -40,18 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, ImportError, WrongFileError) as error:
+    except (OSError, ImportError, WrongFileError, UserError) as error:
         print(f"dtdcore: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dtdcore: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return status
 
 
 if __name__ == "__main__":

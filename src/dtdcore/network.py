@@ -72,6 +72,8 @@ class Network:
         self.lost: frozenset[str] = frozenset()
         #: What an importer has to say about the network; `summary` shows it, `save` keeps it.
         self.notes: tuple[str, ...] = ()
+        #: Who made the model file, in the file's own words; `save` keeps it.
+        self.producer: str = ""
         #: Names of the inputs.
         self.inputs = input_names(input_shape)
         self.nodes = tuple(connect(layers, self.inputs))
@@ -398,6 +400,7 @@ class Network:
             "inputs": [list(pair) for pair in zip(self.inputs, self._input_shapes, strict=True)],
             "output": names[self.output],
             "notes": list(self.notes),
+            "producer": self.producer,
             "layers": [
                 {"name": node.name, "sources": [names[source] for source in node.sources]}
                 | (
@@ -448,6 +451,7 @@ def load(path: str | os.PathLike) -> Network:
         shapes = {name: None if s is None else tuple(s) for name, s in structure["inputs"]}
         network = Network(layers, shapes, structure["output"])
         network.notes = tuple(map(str, structure.get("notes", ())))
+        network.producer = str(structure.get("producer", ""))
         return network
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no network saved by dtdcore: {error!r}") from None

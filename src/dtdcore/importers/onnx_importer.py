@@ -87,6 +87,7 @@ def from_onnx(
     if verify:
         notes += verify_network(network, translation, shapes, batch)
     network.notes = tuple(notes)
+    network.producer = graph.model.producer_name
     return network
 
 

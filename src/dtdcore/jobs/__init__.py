@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files in, files out: what the command line does with a network and a user's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(ValueError):
+    """Something that the user gave is wrong; the command line says it in one line."""
+
+
+@contextmanager
+def user_errors(prefix: str = "") -> Iterator[None]:
+    """Turn the ValueErrors and TypeErrors of a check of user input into `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{prefix}{error}") from error

@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Batches of inputs, read while the one before is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dtdcore.arrays import cast, check_count
+from dtdcore.jobs.inputs import Source
+from dtdcore.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some inputs, of one kind."""
+
+    #: Unique names of the samples, usable as file names.
+    names: list[str]
+    #: (n, *input shape)
+    x: np.ndarray
+    #: What to draw, uint8 (n, h, w, 3) or (n, h, w, 1); None where nothing is known of it.
+    pictures: np.ndarray | None
+    #: Names of the columns of a table.
+    columns: tuple[str, ...] | None
+    #: The file of each sample.
+    paths: list[Path]
+
+
+class Batches:
+    """All inputs in batches: iterate once. A next batch is read while the caller works on one.
+
+    No more than two batches are in memory, and one .npz file.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        preprocessing: Preprocessing | None,
+        shape: tuple[int, ...] | None,
+        size: int,
+        dtype: np.dtype,
+    ) -> None:
+        self.sources, self.preprocessing, self.shape = sources, preprocessing, shape
+        self.size, self.dtype = check_count(size, "size"), np.dtype(dtype)
+        #: Samples in all.
+        self.total = sum(source.count for source in sources)
+        #: Name and reason of each sample that could not be read, so far.
+        self.failures: list[tuple[str, str]] = []
+        self._opened: tuple[Source, np.ndarray] | None = None
+        if preprocessing is None and any(source.holds_pictures for source in sources):
+            raise ValueError("pictures need a preprocessing")
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return self.total
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1, "dtdcore-reader") as pool:
+            pending = None
+            for chunk in self._chunks():
+                ready, pending = pending, pool.submit(self._read, chunk)
+                if ready is not None:
+                    yield from self._result(ready)
+            if pending is not None:
+                yield from self._result(pending)
+
+    def _result(self, pending: Future) -> Iterator[Batch]:
+        batch, failures = pending.result()
+        self.failures += failures
+        if batch is not None:
+            yield batch
+
+    def _chunks(self) -> Iterator[list[tuple[Source, int]]]:
+        """Samples of one kind (and the same columns), at most `size` at a time."""
+        chunk: list[tuple[Source, int]] = []
+        for source in self.sources:
+            if chunk and not _alike(chunk[-1][0], source):
+                yield chunk
+                chunk = []
+            for index in range(source.count):
+                chunk.append((source, index))
+                if len(chunk) == self.size:
+                    yield chunk
+                    chunk = []
+        if chunk:
+            yield chunk
+
+    def _read(self, chunk: list[tuple[Source, int]]) -> tuple[Batch | None, list[tuple[str, str]]]:
+        """A batch of what can be read, and name and reason of what cannot."""
+        read, failures = [], []
+        for source, index in chunk:
+            try:
+                read.append((source, index, self._sample(source, index)))
+            except (ValueError, OSError, MemoryError) as error:
+                failures.append((source.sample_name(index), " ".join(str(error).split())))
+        if not read:
+            return None, failures
+        samples = np.stack([sample for _, _, sample in read])
+        first = read[0][0]
+        pictures = None
+        if first.holds_pictures:
+            pictures, samples = samples, self.preprocessing.apply(samples)
+        elif self.preprocessing is not None and samples.ndim == 4:
+            pictures = self.preprocessing.invert(samples)
+        names = [source.sample_name(index) for source, index, _ in read]
+        x = cast(samples, self.dtype, names[0]) if samples.dtype.kind == "f" else samples
+        x = np.ascontiguousarray(x, self.dtype)
+        paths = [source.path for source, _, _ in read]
+        return Batch(names, x, pictures, first.columns, paths), failures
+
+    def _sample(self, source: Source, index: int) -> np.ndarray:
+        if source.kind == "picture":
+            pixels = self.preprocessing.picture(source.path)
+        else:
+            if self._opened is None or self._opened[0] is not source:
+                self._opened = source, source.load()
+            values = self._opened[1][index]
+            if source.kind != "pictures":
+                return np.asarray(values)
+            pixels = self.preprocessing.picture(values)
+        return pixels
+
+
+def _alike(one: Source, other: Source) -> bool:
+    return (one.holds_pictures, one.columns) == (other.holds_pictures, other.columns)
+
+
+def batches(
+    sources: Sequence[Source],
+    preprocessing: Preprocessing | None,
+    shape: tuple[int, ...] | None,
+    size: int,
+    dtype: np.dtype = np.float32,
+) -> Batches:
+    """All inputs in batches of at most `size` samples, in order, read lazily.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        As `find_inputs` gives them.
+    preprocessing : Preprocessing or None
+        For pictures; of other inputs it says how they can be drawn. None: there are no pictures.
+    shape : tuple of int or None
+        Shape of one input of the network.
+    size : int
+    dtype : numpy.dtype
+        What x comes in.
+
+    Returns
+    -------
+    Batches
+        Iterate over it once; `failures` then names what could not be read.
+    """
+    return Batches(sources, preprocessing, shape, size, dtype)
