@@ -3,8 +3,8 @@
 """Region perturbation of heatmaps of MNIST pairs, by several methods: `python bench/evaluate.py`.
 
 Trains the one-layer network of `dtdcore mnist` with fewer iterations and explains held-out pairs
-that show the digit. Regions of 4x4 pixels are replaced by three fills. MNIST is read from the folder
-that DTDCORE_DATA names, or downloaded.
+that show the digit. Regions of 4x4 pixels are replaced by three fills. MNIST is read from the
+folder of DTDCORE_DATA, or downloaded.
 """
 
 from __future__ import annotations

@@ -15,11 +15,17 @@ import sys
 from collections.abc import Sequence
 
 from dtdcore._version import __version__
-from dtdcore.commands import demo, info, mnist, titanic
+from dtdcore.commands import demo, evaluate, info, mnist, titanic
 from dtdcore.downloads import WrongFileError
 from dtdcore.jobs import UserError
 
-_COMMANDS = {"demo": demo, "mnist": mnist, "titanic": titanic, "info": info}
+_COMMANDS = {
+    "evaluate": evaluate,
+    "demo": demo,
+    "mnist": mnist,
+    "titanic": titanic,
+    "info": info,
+}
 
 
 def parser() -> argparse.ArgumentParser:

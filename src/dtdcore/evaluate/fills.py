@@ -75,8 +75,9 @@ def make_fill(
 
 
 def _given(fill: Any, x: np.ndarray, domain: Domain | None) -> Fill:
-    given = cast(as_float(fill, "fill"), x.dtype, "fill")
+    given = as_float(fill, "fill")
     check_finite(given, "fill")
+    given = cast(given, x.dtype, "fill")
     try:
         filled = np.broadcast_to(given, x.shape)
     except ValueError:
