@@ -28,7 +28,7 @@ from dtdcore.gradients import (
     SmoothGrad,
     Taylor,
 )
-from dtdcore.importers import from_onnx
+from dtdcore.importers import from_onnx, from_sklearn
 from dtdcore.layers import (
     ELU,
     LRN,
@@ -163,6 +163,7 @@ __all__ = [
     "__version__",
     "explain",
     "from_onnx",
+    "from_sklearn",
     "get_num_threads",
     "load",
     "nearest_root",
