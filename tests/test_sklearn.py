@@ -229,7 +229,7 @@ FRONTS = {
     "scaled pca": (make_pipeline(StandardScaler(), PCA(5, whiten=True)), 1),
     "svd": (TruncatedSVD(4, random_state=0), 0),
     "lda": (LinearDiscriminantAnalysis(n_components=1), 0),
-    "threshold": (make_pipeline(VarianceThreshold(10.0), StandardScaler()), 0),
+    "threshold": (make_pipeline(VarianceThreshold(10.0), StandardScaler()), 1),
     "best": (make_pipeline(StandardScaler(), SelectKBest(k=6)), 1),
     "columns": (
         ColumnTransformer(

@@ -126,10 +126,27 @@ def leading_scales(
         scale, behind = first.split()
         if scale is not None:
             scales.append((name, scale))
-        if behind is not None:
-            return scales, [(name, behind), *rest[1:]]
         rest = rest[1:]
+        if behind is not None:
+            later = _through_selection(behind, rest[0][1]) if rest else None
+            if later is None:
+                return scales, [(name, behind), *rest]
+            rest = [(rest[0][0], later), (name, behind), *rest[1:]]
     return scales, rest
+
+
+def _through_selection(selection: Map, scale: Map) -> Scale | None:
+    """The scale that can stand before a selection of columns instead of behind it, if one can."""
+    if not isinstance(selection, Parallel) or not isinstance(scale, Scale):
+        return None
+    if any(maps for _, maps, _ in selection.branches):
+        return None
+    columns = np.concatenate([chosen for chosen, _, _ in selection.branches])
+    if len(set(columns.tolist())) < len(columns):
+        return None
+    whole = Scale(np.ones(selection.inputs), np.zeros(selection.inputs))
+    whole.scale[columns], whole.shift[columns] = scale.scale, scale.shift
+    return whole
 
 
 def dense(values: Any) -> np.ndarray:
