@@ -28,7 +28,7 @@ from dtdcore.gradients import (
     SmoothGrad,
     Taylor,
 )
-from dtdcore.importers import from_keras, from_onnx, from_torch
+from dtdcore.importers import from_keras, from_onnx, from_sklearn, from_torch
 from dtdcore.layers import (
     ELU,
     LRN,
@@ -164,6 +164,7 @@ __all__ = [
     "explain",
     "from_keras",
     "from_onnx",
+    "from_sklearn",
     "from_torch",
     "get_num_threads",
     "load",

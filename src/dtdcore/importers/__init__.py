@@ -4,6 +4,7 @@
 
 from dtdcore.importers.keras_importer import from_keras
 from dtdcore.importers.onnx_importer import from_onnx
+from dtdcore.importers.sklearn_importer import from_sklearn
 from dtdcore.importers.torch_importer import from_torch
 
-__all__ = ["from_keras", "from_onnx", "from_torch"]
+__all__ = ["from_keras", "from_onnx", "from_sklearn", "from_torch"]

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the parts of the scikit-learn importer share: classes, tables, fitted or not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import require
+
+#: The package whose classes are known.
+LIBRARY = "sklearn"
+
+
+def class_names(estimator: Any) -> list[str]:
+    """The names of its class, and of those it is derived from, that scikit-learn has."""
+    return [
+        one.__name__ for one in type(estimator).__mro__ if one.__module__.split(".")[0] == LIBRARY
+    ]
+
+
+def check_fitted(estimator: Any, what: str) -> None:
+    """Raise a ValueError that names an estimator that was not fitted."""
+    require(LIBRARY, LIBRARY)
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        raise ValueError(
+            f"{what}: {type(estimator).__name__} is not fitted: call its fit first"
+        ) from None
+
+
+def table_of(estimator: Any, x: np.ndarray) -> Any:
+    """`x` as what the estimator was fitted to: a table with named columns, or an array."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return x
+    try:
+        import pandas
+    except ImportError:  # it was another library's table: numbers alone do as well
+        return x
+    return pandas.DataFrame(x, columns=names)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings that random numbers, or columns without names, give rise to."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
