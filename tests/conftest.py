@@ -44,6 +44,7 @@ OUTER = (
     "test_peers",
     "test_plots",
     "test_preprocessing",
+    "test_readme",
     "test_sklearn",
     "test_tabular",
     "test_torch",

@@ -21,7 +21,7 @@ from onnx_models import model, reference, small_network
 
 import dtdcore as dtd
 from dtdcore.importers import onnx_verify
-from dtdcore.importers.onnx_operators import markdown, table
+from dtdcore.importers.onnx_operators import table
 
 
 @pytest.fixture
@@ -398,10 +398,3 @@ def test_float64_and_float16_weights(rng):
         np.testing.assert_allclose(
             network.forward(x), x @ w.astype(np.float64), rtol=1e-6, atol=1e-6
         )
-
-
-def test_the_readme_has_the_table_of_operators():
-    readme = Path(__file__).parents[1] / "README.md"
-    if not readme.exists():
-        pytest.skip("the tests run without the README")
-    assert markdown() in readme.read_text(encoding="utf-8"), markdown()
