@@ -34,6 +34,10 @@ class Example:
         _, structure = pytree.tree_flatten((self.args, self.kwargs))
         return Example(*pytree.tree_unflatten(tensors, structure))
 
+    def first(self, count: int) -> Example:
+        """The same call of at most so many samples."""
+        return self.with_tensors([tensor[:count] for tensor in self.tensors()])
+
     @property
     def batch(self) -> int:
         """How many samples there are."""
@@ -138,7 +142,7 @@ def export(module: Any, example: Example) -> Any:
         tensors = [torch.cat([tensor, tensor]) for tensor in tensors]
     try:
         program = _export(module, example.with_tensors(tensors), True)
-        if _is_dynamic(program):
+        if is_dynamic(program):
             return program
     except Exception:  # noqa: BLE001 - whatever a module raises; tried again, and said, below
         pass
@@ -173,7 +177,8 @@ def _export(module: Any, example: Example, dynamic: bool) -> Any:
     return program.run_decompositions({})
 
 
-def _is_dynamic(program: Any) -> bool:
+def is_dynamic(program: Any) -> bool:
+    """Does an exported program take batches of any size?"""
     inputs = set(program.graph_signature.user_inputs)
     values = [n.meta["val"] for n in program.graph.nodes if n.name in inputs]
     return all(not isinstance(value.shape[0], int) for value in values)
