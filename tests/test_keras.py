@@ -68,9 +68,12 @@ def test_heatmap_is_that_of_the_same_channels_first_network(small, low, rng):
         (3, 9, 8),
     )
     x = rng.uniform(-1, 1, (3, 9, 8, 3)).astype(np.float32)
+    given = np.ones((3, 5), np.float32)
     first = low if np.ndim(low) == 0 else np.broadcast_to(low, (9, 8, 3)).transpose(2, 0, 1)
-    got = dtd.DeepTaylor(dtd.from_keras(small), dtd.Box(low, 1.0))(x, 0)
-    expected = dtd.DeepTaylor(by_hand, dtd.Box(first, 1.0))(x.transpose(0, 3, 1, 2), 0)
+    got = dtd.DeepTaylor(dtd.from_keras(small), dtd.Box(low, 1.0))(x, relevance=given)
+    expected = dtd.DeepTaylor(by_hand, dtd.Box(first, 1.0))(
+        x.transpose(0, 3, 1, 2), relevance=given
+    )
     assert got.relevance.shape == x.shape
     assert np.any(expected.relevance)
     np.testing.assert_allclose(
