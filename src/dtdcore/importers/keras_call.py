@@ -85,6 +85,7 @@ class Call:
         weights = getattr(self.layer, name, None)
         if weights is None:
             return None
+        weights = getattr(weights, "value", weights)  # of a variable its tensor
         array = np.asarray(import_keras().ops.convert_to_numpy(weights))
         if array.dtype == np.float64:
             return array

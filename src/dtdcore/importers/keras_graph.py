@@ -117,6 +117,8 @@ def tail(model: Any) -> set[int]:
 def run(call: Any, values: dict[int, Any]) -> Any:
     """The outputs of a call at inference, from arrays by the ids of symbolic tensors."""
     arguments, options = call.arguments.fill_in(values)
+    if "training" in getattr(call.operation, "_call_context_args", {}):
+        options["training"] = False  # as the whole model does, whatever the call says
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of backends, which the user has seen before
         return call.operation(*arguments, **options)

@@ -107,8 +107,6 @@ class Translation:
                 f"{', '.join(self._operators.table())}, and models of them"
             )
         for option, given in node.arguments.kwargs.items():
-            if option == "training" and given:
-                raise ValueError(f"{title} is called with training=True: only inference is")
             if option not in ("training", "inputs", "x") and given is not None:
                 raise ValueError(f"{title} is called with {option}=, which is not supported")
         name = self._unused(name)

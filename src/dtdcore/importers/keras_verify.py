@@ -132,7 +132,8 @@ def _logits(call: Any, x: Any) -> Any:
         return x
     plain = type(layer).from_config(layer.get_config() | {"activation": "linear"})
     plain.build(x.shape)
-    plain.set_weights(layer.get_weights())
+    for own, theirs in zip(plain.weights, layer.weights, strict=True):
+        own.assign(theirs.value)
     return plain(x)
 
 

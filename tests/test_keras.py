@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Keras models as a whole: layouts, names, shared and nested layers, errors, verification."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from keras_setup import keras, outputs, randomised
+
+import dtdcore as dtd
+from dtdcore.importers import keras_linear
+
+layers = keras.layers
+
+
+@pytest.fixture
+def small(rng):
+    model = keras.Sequential(
+        [
+            keras.Input((9, 8, 3), name="picture"),
+            layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="conv"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Flatten(name="flat"),
+            layers.Dense(5, activation="softmax", name="scores"),
+        ]
+    )
+    return randomised(model, rng)
+
+
+def test_names_layout_and_softmax(small, rng):
+    network = dtd.from_keras(small)
+    names = [node.name for node in network.nodes]
+    assert [name for name in names if "transpose" not in name] == [
+        "conv",
+        "conv/relu",
+        "pool",
+        "flat",
+        "scores",
+    ]
+    assert sum("transpose" in name for name in names) == 2  # at the input, and for Flatten
+    assert network.input_shape == (9, 8, 3)
+    assert "softmax at the end (scores) is left out" in network.summary()
+    x = rng.normal(size=(2, 9, 8, 3)).astype(np.float32)
+    logits = network.forward(x)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    got = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(got, outputs(small, x), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("low", [-1.0, np.full((1, 1, 3), -2.0), -np.ones((9, 8, 3))])
+def test_heatmap_is_that_of_the_same_channels_first_network(small, low, rng):
+    """The box passes through the transposition: z^B at the first convolution."""
+    kernel, bias, dense, dense_bias = (
+        keras.ops.convert_to_numpy(weight.value) for weight in small.weights
+    )
+    dense = dense.reshape(2, 2, 4, 5).transpose(2, 0, 1, 3).reshape(16, 5)
+    by_hand = dtd.Network(
+        [
+            dtd.Conv(kernel.transpose(3, 2, 0, 1), bias, 2, ((1, 1), (0, 1))),
+            dtd.ReLU(),
+            dtd.MaxPool(2),
+            dtd.Flatten(),
+            dtd.Dense(dense, dense_bias),
+        ],
+        (3, 9, 8),
+    )
+    x = rng.uniform(-1, 1, (3, 9, 8, 3)).astype(np.float32)
+    given = np.ones((3, 5), np.float32)
+    first = low if np.ndim(low) == 0 else np.broadcast_to(low, (9, 8, 3)).transpose(2, 0, 1)
+    got = dtd.DeepTaylor(dtd.from_keras(small), dtd.Box(low, 1.0))(x, relevance=given)
+    expected = dtd.DeepTaylor(by_hand, dtd.Box(first, 1.0))(
+        x.transpose(0, 3, 1, 2), relevance=given
+    )
+    assert got.relevance.shape == x.shape
+    assert np.any(expected.relevance)
+    np.testing.assert_allclose(
+        got.relevance, expected.relevance.transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_skip_shared_and_nested(rng):
+    inner = keras.Sequential(
+        [keras.Input((6, 6, 4)), layers.Conv2D(4, 3, padding="same", name="c")], name="inner"
+    )
+    a = keras.Input((6, 6, 3), name="a")
+    y = layers.Conv2D(4, 1, name="begin")(a)
+    z = layers.ReLU(name="act")(inner(inner(y)))
+    model = keras.Model(a, layers.GlobalAveragePooling2D()(layers.Add(name="sum")([y, z])))
+    network = dtd.from_keras(randomised(model, rng))
+    names = [node.name for node in network.nodes]
+    assert names[1:6] == ["begin", "inner/c", "inner_2/c", "act", "sum"]
+    x = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
+    np.testing.assert_allclose(network.forward(x), outputs(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_digits(rng, tmp_path):
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    x, y = datasets.load_digits(return_X_y=True)
+    x = (x.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the backend in training
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(x[:1500], y[:1500], epochs=15, batch_size=32, verbose=0)
+        model.save(tmp_path / "digits.keras")
+    network = dtd.load(tmp_path / "digits.keras")
+    told = network.forward(x[1500:]).argmax(axis=1)
+    assert np.mean(told == y[1500:]) > 0.85
+    np.testing.assert_array_equal(told, outputs(model, x[1500:]).argmax(axis=1))
+    explanation = dtd.DeepTaylor(network, dtd.Box(0, 1), strict=False)(x[1500:1600])
+    assert explanation.relevance.shape == (100, 8, 8, 1)
+    assert np.all(explanation.is_positive())
+    assert np.any(explanation.relevance > 0)
+
+
+def test_errors(small):
+    class Odd(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="subclassed"):
+        dtd.from_keras(Odd())
+    with pytest.raises(TypeError, match="Keras 3 model"):
+        dtd.from_keras([1])
+    with pytest.raises(ValueError, match="input shape"):
+        dtd.from_keras(keras.Sequential([layers.Dense(3)]))
+    with pytest.raises(ValueError, match="open sizes"):
+        dtd.from_keras(keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(3, 3)]))
+    with pytest.raises(ValueError, match="2 outputs"):
+        dtd.from_keras(keras.Model(small.inputs, [small.outputs[0], small.layers[0].output]))
+    with pytest.raises(FileNotFoundError, match="no file"):
+        dtd.load("missing.keras")
+
+
+def test_verification_names_the_first_layer_that_differs(small, monkeypatch):
+    right = keras_linear.same
+    monkeypatch.setattr(keras_linear, "same", lambda *span: right(*span)[::-1])
+    with pytest.raises(ValueError, match="first in the layer Conv2D 'conv'"):
+        dtd.from_keras(small)
+    dtd.from_keras(small, verify=False)
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16", "bfloat16"])
+def test_coarse_dtypes(policy, rng):
+    model = keras.Sequential([keras.Input((7,)), layers.Dense(5, activation="relu", dtype=policy)])
+    network = dtd.from_keras(model)
+    assert network.nodes[0].layer.dtype == np.float32
+    assert any("bfloat16" in note for note in network.notes) == (policy == "bfloat16")
