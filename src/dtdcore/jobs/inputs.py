@@ -217,12 +217,15 @@ def _table(path: Path, shape: tuple[int, ...] | None, columns: Sequence[str] | N
 def _load_array(path: Path, member: str | None) -> tuple[np.ndarray, str | None]:
     """The array in an .npy file (a memory map) or .npz file, and its name there."""
     try:
-        content = np.load(path, allow_pickle=False, mmap_mode="r")
-        if not isinstance(content, np.lib.npyio.NpzFile):
-            return content, None
-        with content:
-            chosen = _choose_member(path, content.files, member)
-            return content[chosen], chosen
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False, mmap_mode="r"), None
+        with open(path, "rb") as raw:  # NumPy leaves a damaged file open
+            content = np.load(raw, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                return content, None
+            with content:
+                chosen = _choose_member(path, content.files, member)
+                return content[chosen], chosen
     except FileNotFoundError:
         raise
     except DAMAGE as error:
