@@ -18,8 +18,10 @@ from dtdcore.convenience import load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.batches import Batches, batches
-from dtdcore.jobs.inputs import Source, check_values, find_inputs
+from dtdcore.jobs.checking import check_values
+from dtdcore.jobs.inputs import Source, find_inputs
 from dtdcore.jobs.labels import Target, parse_target, read_labels
+from dtdcore.jobs.producers import preset_of_producer
 from dtdcore.network import Network
 from dtdcore.preprocessing import (
     LAYOUTS,
@@ -28,7 +30,6 @@ from dtdcore.preprocessing import (
     Preprocessing,
     describe_presets,
     preset,
-    preset_of_producer,
 )
 from dtdcore.runtime import set_num_threads
 
