@@ -290,6 +290,10 @@ def test_presets_domains_and_errors(folder):
     table = network((3,)).save(folder / "table.npz")
     with pytest.raises(UserError, match="are no pictures"):
         job(table, pictures, "--preset", "unit")
+    (folder / "table.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(UserError, match="a preprocessing is for pictures"):
+        job(table, folder / "table.csv", "--preset", "unit")
+    assert job(table, folder / "table.csv", "--domain", "0,3").domain == dtd.Box(0, 3)
     (folder / "bad.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="is no network saved by dtdcore"):
         job(folder / "bad.npz", pictures)

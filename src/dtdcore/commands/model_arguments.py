@@ -205,6 +205,11 @@ def _preprocessing(
                 f"preprocessing {name} ({PRESETS[name].formula()}), as the producer of the model "
                 f"file is {network.producer!r}; --preset chooses another"
             )
+    if not pictures and network.input_shape is not None and len(network.input_shape) != 3:
+        raise UserError(
+            f"a preprocessing is for pictures; the network takes inputs of shape "
+            f"{network.input_shape}: say where they lie with --domain"
+        )
     return preset(name, network.input_shape, **parts)
 
 
