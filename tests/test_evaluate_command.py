@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +139,28 @@ def test_a_wrong_fill_is_an_argument_error(folder, capsys):
     with pytest.raises(SystemExit):
         run(folder, folder / "flat.npz", folder / "rows.npy", "--fill", "grey")
     assert "expected mean, blur, noise or a number, got 'grey'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    not os.environ.get("DTDCORE_DATA"),
+    reason="environment variable DTDCORE_DATA is not set: no folder with the real data",
+)
+def test_on_pictures_by_a_trained_network(tmp_path, capsys):
+    """ResNet-20 on CIFAR-10: the area between the orders of deep Taylor is above that of chance."""
+    pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
+    data = Path(os.environ["DTDCORE_DATA"])
+    with np.load(data / "cifar10" / "cifar10_test_first1000.npz") as content:
+        images = next(part for part in content.values() if part.ndim == 4)[:20]
+    images = images if images.shape[-1] == 3 else images.transpose(0, 2, 3, 1)
+    np.save(tmp_path / "images.npy", np.ascontiguousarray(images))
+    model = data / "models" / "resnet20.onnx"
+    options = ["--preset", "torchvision", "--size", "none", "--crop", "32", "--json"]
+    options += ["--methods", "deep-taylor,random", "--patch", "4", "--steps", "8"]
+    options += ["--repeats", "1", "--out", tmp_path / "out"]
+    assert run(tmp_path, model, tmp_path / "images.npy", *options) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["samples"] == 20 and content["regions"] == 64
+    against = {d["of"]: d["low"] for d in content["differences"]}
+    assert against["area"] > 0
+    assert run(tmp_path, model, tmp_path / "images.npy", *options, "--force", "--target=top5") == 2
+    assert "one class is perturbed" in capsys.readouterr().err
