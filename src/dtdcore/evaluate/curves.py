@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from dtdcore.files import write_npz
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Resamples of a bootstrap.
-RESAMPLES = 2000
+#: Resamples of a bootstrap, and how many are worked on at once.
+RESAMPLES, _BLOCK = 2000, 100
 
 
 def band(
@@ -58,13 +59,26 @@ def band(
     mean = values.mean(axis=0)
     if n == 1:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    rng = np.random.default_rng(check_count(seed, "seed", 0))
-    means = np.empty((RESAMPLES, *values.shape[1:]))
-    for index in range(RESAMPLES):
-        means[index] = values[rng.integers(0, n, n)].mean(axis=0)
+    means = np.empty((RESAMPLES, mean.size))
+    flat = values.reshape(n, -1)
+    for start, counts in enumerate(_resamples(n, check_count(seed, "seed", 0))):
+        rows = slice(start * _BLOCK, (start + 1) * _BLOCK)
+        # Not a matrix product, whose bits may depend on the number of threads.
+        np.einsum("bn,nk->bk", counts.astype(np.float64), flat, out=means[rows], optimize=False)
+    means = (means / n).reshape(RESAMPLES, *mean.shape)
     outside = (1.0 - confidence) / 2
     low, high = np.quantile(means, [outside, 1.0 - outside], axis=0)
     return mean, low, high
+
+
+@lru_cache(maxsize=1)
+def _resamples(n: int, seed: int) -> list[np.ndarray]:
+    """How often each of n samples is drawn in each resample: blocks of uint16 (resamples, n)."""
+    rng = np.random.default_rng(seed)
+    shares = np.full(n, 1.0 / n)
+    return [
+        rng.multinomial(n, shares, _BLOCK).astype(np.uint16) for _ in range(RESAMPLES // _BLOCK)
+    ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
