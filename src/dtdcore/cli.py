@@ -15,11 +15,17 @@ import sys
 from collections.abc import Sequence
 
 from dtdcore._version import __version__
-from dtdcore.commands import demo, info, mnist, titanic
+from dtdcore.commands import demo, explain, info, mnist, titanic
 from dtdcore.downloads import WrongFileError
 from dtdcore.jobs import UserError
 
-_COMMANDS = {"demo": demo, "mnist": mnist, "titanic": titanic, "info": info}
+_COMMANDS = {
+    "demo": demo,
+    "mnist": mnist,
+    "titanic": titanic,
+    "explain": explain,
+    "info": info,
+}
 
 
 def parser() -> argparse.ArgumentParser:
