@@ -20,7 +20,7 @@ real_data = pytest.mark.skipif(
     not os.environ.get("DTDCORE_DATA"),
     reason="environment variable DTDCORE_DATA is not set: no folder with the real data",
 )
-COMMANDS = ["evaluate", "demo", "mnist", "titanic", "info"]
+COMMANDS = ["explain", "evaluate", "demo", "mnist", "titanic", "info"]
 SHORT_DEMO = ["demo", "--iterations", "400", "--neurons", "20", "--explained", "30"]
 
 

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Sequence
 
 from dtdcore._version import __version__
-from dtdcore.commands import demo, evaluate, info, mnist, titanic
+from dtdcore.commands import demo, evaluate, explain, info, mnist, titanic
 from dtdcore.downloads import WrongFileError
 from dtdcore.jobs import UserError
 
 _COMMANDS = {
+    "explain": explain,
     "evaluate": evaluate,
     "demo": demo,
     "mnist": mnist,

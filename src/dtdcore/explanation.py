@@ -121,16 +121,7 @@ class Explanation:
         if self.target is not None:
             arrays["target"] = self.target
         if self.audit is not None:
-            arrays["audit_names"] = np.array(self.audit.names, dtype=np.str_)
-            arrays["audit_rules"] = np.array([str(e.rule) for e in self.audit], dtype=np.str_)
-            arrays["audit"] = np.array(
-                [
-                    np.stack([e.received, e.passed, e.bias, e.stabiliser, e.lost], axis=-1)
-                    for e in self.audit
-                ]
-            )
-            if self.audit.has_model:
-                arrays["audit_model"] = np.array([e.model for e in self.audit])
+            arrays |= audit_arrays(self.audit)
         return write_npz(path, **arrays)
 
     def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure | SubFigure:
@@ -214,6 +205,20 @@ class Explanation:
             title = f"heatmap of {name}" if isinstance(self.inputs, dict) else "heatmap"
             pictures += [(f"{title} {m}", encode_png(colorize(h))) for m, h in enumerate(heatmaps)]
         return pictures
+
+
+def audit_arrays(audit: Audit) -> dict[str, np.ndarray]:
+    """An audit as `Explanation.save` writes it."""
+    arrays = {
+        "audit_names": np.array(audit.names, dtype=np.str_),
+        "audit_rules": np.array([str(e.rule) for e in audit], dtype=np.str_),
+        "audit": np.array(
+            [np.stack([e.received, e.passed, e.bias, e.stabiliser, e.lost], axis=-1) for e in audit]
+        ),
+    }
+    if audit.has_model:
+        arrays["audit_model"] = np.array([e.model for e in audit])
+    return arrays
 
 
 def default_tolerance(dtype: np.dtype) -> float:

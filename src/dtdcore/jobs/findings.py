@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""What was found for each input: numbers for people, as a table, and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dtdcore.arrays import rows
+from dtdcore.audit import format_table
+from dtdcore.explanation import Explanation
+from dtdcore.layers import Softmax
+from dtdcore.network import Network
+
+if TYPE_CHECKING:
+    from dtdcore.commands.model_arguments import Job
+
+#: The share of f that may be lost without a word.
+_SMALL = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One heatmap in numbers."""
+
+    name: str
+    file: str
+    method: str
+    #: Number and name of the class; the name is None without labels.
+    target: int
+    label: str | None
+    #: What the network said of the class, and with a softmax at its end how probable that is.
+    score: float
+    probability: float | None
+    #: f, what is explained, and what of it arrived at the input.
+    explained: float
+    total: float
+    conservative: bool
+    positive: bool
+    #: Absorbed by biases and stabilisers, and lost; None for methods without an audit.
+    absorbed: float | None
+    lost: float | None
+    #: The layer that passed on least of what it received, where anything is missing.
+    worst_layer: str | None
+
+    @property
+    def missing(self) -> float | None:
+        """(f - ΣR) / |f|; None where f = 0, and for methods without an audit."""
+        if self.lost is None or self.explained == 0:
+            return None
+        return (self.explained - self.total) / abs(self.explained)
+
+    @property
+    def title(self) -> str:
+        """Class and score."""
+        name = f"class {self.target}" if self.label is None else f"{self.label} ({self.target})"
+        if self.probability is None:
+            return f"{name}: {self.score:.4g}"
+        return f"{name}: {self.score:.4g}, p = {self.probability:.3f}"
+
+    @property
+    def sums(self) -> str:
+        """The numbers f and ΣR, and what is missing."""
+        text = f"f = {self.explained:.4g}, ΣR = {self.total:.4g}"
+        if self.missing is not None and self.missing > _SMALL:
+            text += f" ({100 * self.missing:.0f} % not passed on)"
+        return text
+
+
+def probabilities(network: Network, output: np.ndarray) -> np.ndarray | None:
+    """Probabilities of the classes (n, classes), where the network is made to give them."""
+    flat = rows(output).astype(np.float64)
+    node = network.nodes[network.output - len(network.inputs)]
+    if isinstance(node.layer, Softmax):
+        return flat
+    left_out = any("softmax" in text.lower() and "left out" in text for text in network.notes)
+    if not left_out or flat.shape[1] < 2:
+        return None
+    power = np.exp(flat - flat.max(axis=1, keepdims=True))
+    return power / power.sum(axis=1, keepdims=True)
+
+
+def findings(
+    explanation: Explanation,
+    place: int,
+    method: str,
+    name: str,
+    path: Path,
+    share: np.ndarray | None,
+    job: Job,
+) -> list[Finding]:
+    """One finding for each target of the sample at `place` of a batch."""
+    targets = np.atleast_1d(explanation.target[place])
+    output = rows(explanation.output)[place]
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return np.atleast_1d(values[place])
+
+    parts: list[np.ndarray] = []
+    if explanation.audit is not None:
+        parts = [
+            np.array([at(part) for part in (e.received, e.passed, e.bias, e.stabiliser, e.lost)])
+            for e in explanation.audit
+        ]
+    numbers = zip(
+        targets.tolist(),
+        at(explanation.explained).tolist(),
+        at(explanation.total).tolist(),
+        at(explanation.is_conservative()).tolist(),
+        at(explanation.is_positive()).tolist(),
+        strict=True,
+    )
+    result = []
+    for k, (target, f, total, conservative, positive) in enumerate(numbers):
+        absorbed = lost = worst = None
+        if explanation.audit is not None:
+            account = np.array([part[:, k] for part in parts]).reshape(-1, 5)
+            absorbed, lost = float(account[:, 2:4].sum()), float(account[:, 4].sum())
+            gaps = np.abs(account[:, 0] - account[:, 1])
+            if not conservative and len(gaps):
+                worst = explanation.audit.names[int(np.argmax(gaps))]
+        result.append(
+            Finding(
+                name,
+                str(path),
+                method,
+                target,
+                None if job.labels is None else job.labels[target],
+                float(output[target]),
+                None if share is None else float(share[place, target]),
+                f,
+                total,
+                conservative,
+                positive,
+                absorbed,
+                lost,
+                worst,
+            )
+        )
+    return result
+
+
+def as_json(found: Finding) -> dict[str, Any]:
+    """A finding as JSON takes it."""
+    return asdict(found) | {"missing": found.missing}
+
+
+def table(found: Sequence[Finding]) -> str:
+    """One line a heatmap; the method where there are several."""
+    several = len({f.method for f in found}) > 1
+    shares = any(f.probability is not None for f in found)
+    lines = [("input", "method", "class", "score", "p", "f", "ΣR", "lost", "conserv.", "positive")]
+    for f in found:
+        name = f"{f.target}" if f.label is None else f"{f.target} {_short(f.label)}"
+        missing = "-" if f.missing is None else f"{abs(round(100 * f.missing, 2)):g} %"
+        lines.append(
+            (
+                _short(f.name, 36),
+                f.method,
+                name,
+                f"{f.score:.5g}",
+                "-" if f.probability is None else f"{f.probability:.3f}",
+                f"{f.explained:.5g}",
+                f"{f.total:.5g}",
+                missing,
+                "yes" if f.conservative else "no",
+                "yes" if f.positive else "no",
+            )
+        )
+    kept = [c for c in range(10) if (c != 1 or several) and (c != 4 or shares)]
+    return format_table([[line[c] for c in kept] for line in lines], left=2 + several)
+
+
+def hints(found: Sequence[Finding]) -> list[str]:
+    """What to look at, where much was lost."""
+    texts = []
+    for method in dict.fromkeys(f.method for f in found):
+        short = [f for f in found if f.method == method and (f.missing or 0.0) > _SMALL]
+        if short:
+            layers = [f.worst_layer for f in short]
+            worst = max(set(layers), key=layers.count)
+            texts.append(
+                f"{method}: in {len(short)} of {sum(f.method == method for f in found)} heatmaps "
+                f"more than 1 % of f did not arrive at the input, most of it since layer {worst} "
+                "could not pass it on (neurons that only their bias fires); such heatmaps explain "
+                "the rest of f. heatmaps*.npz has the account of every layer (audit, audit_names)"
+            )
+        silent = sum(f.method == method and f.explained == 0 for f in found)
+        if silent:
+            texts.append(
+                f"{method}: {silent} heatmap{'s are' * (silent > 1) or ' is'} zero: f is not "
+                "above 0, and deep Taylor explains what is"
+            )
+    return texts
+
+
+def _short(text: str, most: int = 28) -> str:
+    return text if len(text) <= most else text[: most - 2] + ".."
