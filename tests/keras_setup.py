@@ -10,13 +10,18 @@ import warnings
 
 import pytest
 
-BACKENDS = [name for name in ("jax", "torch", "tensorflow") if importlib.util.find_spec(name)]
+# PyTorch first: the others compile each of hundreds of small models.
+BACKENDS = [name for name in ("torch", "jax", "tensorflow") if importlib.util.find_spec(name)]
 if not BACKENDS:
     pytest.skip("no backend of Keras is installed", allow_module_level=True)
 os.environ.setdefault("KERAS_BACKEND", BACKENDS[0])
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what keras and its backend say when they are imported
     keras = pytest.importorskip("keras", reason="keras is not installed (extra keras)")
+
+
+#: Keras's own, with PyTorch behind it.
+QUIET = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
 
 def randomised(model, rng):

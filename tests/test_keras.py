@@ -8,11 +8,12 @@ import warnings
 
 import numpy as np
 import pytest
-from keras_setup import keras, outputs, randomised
+from keras_setup import QUIET, keras, outputs, randomised
 
 import dtdcore as dtd
 from dtdcore.importers import keras_linear
 
+pytestmark = QUIET
 layers = keras.layers
 
 
@@ -113,7 +114,7 @@ def test_digits(rng, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the backend in training
         model.compile("adam", "sparse_categorical_crossentropy")
-        model.fit(x[:1500], y[:1500], epochs=15, batch_size=32, verbose=0)
+        model.fit(x[:1500], y[:1500], epochs=30, batch_size=32, verbose=0)
         model.save(tmp_path / "digits.keras")
     network = dtd.load(tmp_path / "digits.keras")
     told = network.forward(x[1500:]).argmax(axis=1)

@@ -84,5 +84,5 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     if softmax is not None:
         name = graph.operator(softmax).strip("_")
         notes.append(f"the {name} at the end is left out: the output are logits")
-    network.notes = tuple(notes)
+    network.notes, network.producer = tuple(notes), "pytorch"
     return network
