@@ -95,7 +95,7 @@ def test_it_says_what_the_library_says(folder, tmp_path, capsys):
 
 
 def test_pictures_are_cut_into_patches(folder, tmp_path, capsys):
-    pytest.importorskip("PIL", reason="pillow is not installed (extra images)")
+    pytest.importorskip("PIL", reason="pillow is not installed (extra explain)")
     from PIL import Image
 
     for index, image in enumerate(np.load(folder / "images.npy")[:3]):

@@ -108,7 +108,9 @@ class Comparison:
         """
         names, measures = list(self.curves), self._measures
         heads = {what: f"AOPC, {what} first" for what in ORDERS} | {"area": "area between"}
-        columns = [(heads[what], what, None) for what in measures]
+        columns: list[tuple[str, str, str | None]] = [
+            (heads[what], what, None) for what in measures
+        ]
         random = next((name for name in names if "random" in self.curves[name]), None)
         for what, other in ((measures[0], random), (measures[-1], names[0])):
             if other is not None and len(names) > 1:

@@ -186,7 +186,7 @@ class Prepared:
         )
 
     def scores(
-        self, orders: list[np.ndarray], target: np.ndarray, advance: Callable[[int], None]
+        self, orders: list[np.ndarray], target: np.ndarray, advance: Callable[[int], object]
     ) -> np.ndarray:
         """What the network says of `target` while regions are replaced in these orders.
 
@@ -229,7 +229,7 @@ class _Stream:
         network: Network,
         x: np.ndarray,
         options: Perturbation,
-        advance: Callable[[int], None],
+        advance: Callable[[int], object],
     ) -> None:
         self.network, self.advance = network, advance
         self.probability = options.score == "probability"

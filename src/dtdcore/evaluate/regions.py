@@ -73,7 +73,7 @@ def patches(
         If an argument is not as described.
     """
     axes = spatial_axes(shape, channels)
-    lengths = [patch] * len(axes) if np.ndim(patch) == 0 else list(patch)
+    lengths = list(patch) if isinstance(patch, Sequence) else [patch] * len(axes)
     if len(lengths) != len(axes):
         raise ValueError(
             f"patch must be one length or one for each of the {len(axes)} spatial axes of {shape}, "
