@@ -16,7 +16,8 @@ from dtdcore import cli
 from dtdcore.commands.model_arguments import add_model_arguments, memory, open_job
 from dtdcore.jobs import UserError
 from dtdcore.jobs.batches import batches
-from dtdcore.jobs.inputs import check_values, find_inputs
+from dtdcore.jobs.checking import check_values
+from dtdcore.jobs.inputs import find_inputs
 from dtdcore.jobs.labels import Target, find_class, parse_target, read_labels
 from dtdcore.jobs.methods import METHODS, explainer
 from dtdcore.preprocessing import preset
@@ -27,11 +28,11 @@ SHAPE = (3, 8, 8)
 TABLE = "name,a,b,c\nx,1,2,3\ny,4,5.5,6e1\n"
 
 
-def network(inputs=SHAPE, producer="pytorch"):
+def network(inputs=SHAPE, producer="pytorch", dtype=np.float32):
     rng = np.random.default_rng(0)
     size = int(np.prod(inputs))
     layers = [dtd.Flatten()] if len(inputs) > 1 else []
-    weight = rng.standard_normal((size, 4)).astype(np.float32)
+    weight = rng.standard_normal((size, 4)).astype(dtype)
     result = dtd.Network([*layers, dtd.Dense(weight), dtd.ReLU()], input_shape=inputs)
     result.producer = producer
     return result
@@ -254,8 +255,9 @@ def test_wrong_methods():
 # ------------------------------------------------------------------- a whole job
 
 
-def test_job_of_pictures(folder, capsys):
-    model = network().save(folder / "model.npz")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_job_of_pictures(folder, capsys, dtype):
+    model = network(dtype=dtype).save(folder / "model.npz")
     opened = job(model, folder / "a", "--target", "top2")
     assert opened.total == 2 and opened.batch == 256 and opened.target == Target(2)
     assert opened.preprocessing == preset("torchvision", SHAPE)
@@ -263,6 +265,7 @@ def test_job_of_pictures(folder, capsys):
     told = capsys.readouterr().err
     assert "preprocessing torchvision" in told and "'pytorch'" in told and "--preset" in told
     (batch,) = opened.batches()
+    assert batch.x.dtype == dtype
     assert explainer("deep-taylor", opened.network, opened.domain)(batch.x).is_positive().all()
 
 
@@ -287,6 +290,10 @@ def test_presets_domains_and_errors(folder):
     table = network((3,)).save(folder / "table.npz")
     with pytest.raises(UserError, match="are no pictures"):
         job(table, pictures, "--preset", "unit")
+    (folder / "table.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(UserError, match="a preprocessing is for pictures"):
+        job(table, folder / "table.csv", "--preset", "unit")
+    assert job(table, folder / "table.csv", "--domain", "0,3").domain == dtd.Box(0, 3)
     (folder / "bad.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="is no network saved by dtdcore"):
         job(folder / "bad.npz", pictures)

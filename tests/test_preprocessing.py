@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import dtdcore as dtd
+from dtdcore.jobs.producers import preset_of_producer
 from dtdcore.preprocessing import (
     PRESETS,
     Preprocessing,
     default_size,
     fitting,
     preset,
-    preset_of_producer,
 )
 
 Image = pytest.importorskip("PIL.Image", reason="the package pillow is not installed")
@@ -51,6 +51,7 @@ def test_apply_domain_and_invert(name, shape):
     np.testing.assert_allclose(x, expected, rtol=1e-6, atol=1e-6)
     domain = taken.domain()
     domain.check(x)  # the ends to the bit: 0 and 255 are among the pixels
+    domain.check(taken.apply(pictures, np.float64))
     low, high = domain.bounds(shape, np.dtype(np.float32))
     assert x.min() == low.min() and x.max() == high.max()
     assert np.ndim(domain.low) == (3 if name in ("caffe", "torchvision") else 0)

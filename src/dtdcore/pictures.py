@@ -87,6 +87,30 @@ def read_picture(
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
+def picture_axes(
+    input_shape: tuple[int, ...] | None, layout: str | None = None
+) -> tuple[str, int | None, tuple[int, int] | None]:
+    """Layout, channels, and (height, width) of a network that takes pictures.
+
+    Raises
+    ------
+    ValueError
+        If it takes none.
+    """
+    if input_shape is None:
+        return layout or "chw", None, None
+    if len(input_shape) == 3 and layout in (None, "chw") and input_shape[0] in (1, 3):
+        return "chw", input_shape[0], input_shape[1:]
+    if len(input_shape) == 3 and layout in (None, "hwc") and input_shape[2] in (1, 3):
+        return "hwc", input_shape[2], input_shape[:2]
+    chosen = "" if layout is None else f" with the layout {layout}"
+    raise ValueError(
+        f"the network takes inputs of shape {input_shape}, which are no pictures{chosen}: that "
+        "would be 1 or 3 channels first (chw) or last (hwc), and height and width. Give its "
+        "inputs as .npy, .npz or .csv"
+    )
+
+
 def _from_array(array: Any) -> Any:
     """A PIL image of 8-bit pixels."""
     from PIL import Image

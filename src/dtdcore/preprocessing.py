@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from dtdcore.arrays import check_count, check_number
 from dtdcore.domains import Box
-from dtdcore.pictures import read_picture
+from dtdcore.pictures import picture_axes, read_picture
 
 ORDERS = ("rgb", "bgr", "gray")
 LAYOUTS = ("chw", "hwc")
@@ -106,17 +105,19 @@ class Preprocessing:
         """
         return read_picture(source, self.channels, self.size, self.crop)
 
-    def apply(self, pictures: np.ndarray) -> np.ndarray:
+    def apply(self, pictures: np.ndarray, dtype: np.dtype = np.float32) -> np.ndarray:
         """Pictures as a batch of inputs.
 
         Parameters
         ----------
         pictures : uint8 array (n, h, w, channels)
             RGB or grey, as `picture` gives them.
+        dtype : float32 or float64
+            Of the inputs.
 
         Returns
         -------
-        float32 array (n, channels, h, w), or (n, h, w, channels) with the layout "hwc"
+        array (n, channels, h, w), or (n, h, w, channels) with the layout "hwc"
 
         Raises
         ------
@@ -131,8 +132,8 @@ class Preprocessing:
             )
         n, height, width, channels = pictures.shape
         # A table gives the ends of the domain to the bit, whatever the numbers are.
-        table = self._table().astype(np.float32)
-        x = np.empty((n, channels, height, width), np.float32)
+        table = self._table().astype(dtype)
+        x = np.empty((n, channels, height, width), dtype)
         for channel in range(channels):
             place = channels - 1 - channel if self.order == "bgr" else channel
             x[:, place] = table[:, place][pictures[..., channel]]
@@ -215,21 +216,6 @@ PRESETS: dict[str, Preprocessing] = {
     "none": Preprocessing(),
 }
 
-#: What the name of a model file's producer says about the preprocessing; the first is taken.
-_PRODUCERS = (
-    (re.compile("caffe", re.IGNORECASE), "caffe"),
-    (re.compile("pytorch", re.IGNORECASE), "torchvision"),
-    (re.compile(r"keras|tensorflow|\btf", re.IGNORECASE), "minus1-1"),
-)
-
-
-def preset_of_producer(producer: str) -> str | None:
-    """The name of the preset that networks of a producer usually take; None: not known.
-
-    `producer` is what a model file says about who made it (`Network.producer`).
-    """
-    return next((name for pattern, name in _PRODUCERS if pattern.search(producer)), None)
-
 
 def describe_presets() -> str:
     """Name and formula of each preset, in one line."""
@@ -288,30 +274,6 @@ def default_size(crop: tuple[int, int]) -> int:
     """The short side that pictures are scaled to before the crop."""
     side = max(crop)
     return side if side <= 64 else 256 if side <= 256 else round(side * 8 / 7)
-
-
-def picture_axes(
-    input_shape: tuple[int, ...] | None, layout: str | None = None
-) -> tuple[str, int | None, tuple[int, int] | None]:
-    """Layout, channels, and (height, width) of a network that takes pictures.
-
-    Raises
-    ------
-    ValueError
-        If it takes none.
-    """
-    if input_shape is None:
-        return layout or "chw", None, None
-    if len(input_shape) == 3 and layout in (None, "chw") and input_shape[0] in (1, 3):
-        return "chw", input_shape[0], input_shape[1:]
-    if len(input_shape) == 3 and layout in (None, "hwc") and input_shape[2] in (1, 3):
-        return "hwc", input_shape[2], input_shape[:2]
-    chosen = "" if layout is None else f" with the layout {layout}"
-    raise ValueError(
-        f"the network takes inputs of shape {input_shape}, which are no pictures{chosen}: that "
-        "would be 1 or 3 channels first (chw) or last (hwc), and height and width. Give its "
-        "inputs as .npy, .npz or .csv"
-    )
 
 
 def fitting(x: np.ndarray) -> list[str]:

@@ -18,8 +18,10 @@ from dtdcore.convenience import load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.batches import Batches, batches
-from dtdcore.jobs.inputs import Source, check_values, find_inputs
+from dtdcore.jobs.checking import check_values
+from dtdcore.jobs.inputs import Source, find_inputs
 from dtdcore.jobs.labels import Target, parse_target, read_labels
+from dtdcore.jobs.producers import preset_of_producer
 from dtdcore.network import Network
 from dtdcore.preprocessing import (
     LAYOUTS,
@@ -28,7 +30,6 @@ from dtdcore.preprocessing import (
     Preprocessing,
     describe_presets,
     preset,
-    preset_of_producer,
 )
 from dtdcore.runtime import set_num_threads
 
@@ -204,6 +205,11 @@ def _preprocessing(
                 f"preprocessing {name} ({PRESETS[name].formula()}), as the producer of the model "
                 f"file is {network.producer!r}; --preset chooses another"
             )
+    if not pictures and network.input_shape is not None and len(network.input_shape) != 3:
+        raise UserError(
+            f"a preprocessing is for pictures; the network takes inputs of shape "
+            f"{network.input_shape}: say where they lie with --domain"
+        )
     return preset(name, network.input_shape, **parts)
 
 

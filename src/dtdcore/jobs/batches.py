@@ -105,7 +105,7 @@ class Batches:
         first = read[0][0]
         pictures = None
         if first.holds_pictures:
-            pictures, samples = samples, self.preprocessing.apply(samples)
+            pictures, samples = samples, self.preprocessing.apply(samples, self.dtype)
         elif self.preprocessing is not None and samples.ndim == 4:
             pictures = self.preprocessing.invert(samples)
         names = [source.sample_name(index) for source, index, _ in read]
