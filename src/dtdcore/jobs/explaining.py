@@ -45,7 +45,7 @@ def run(
     pictures: bool = True,
     progress: bool | str = "auto",
 ) -> Outcome:
-    """Explain all inputs of a job and write the results; memory does not grow with their number.
+    """Explain all inputs of a job and write the results; no heatmap is kept in memory.
 
     Parameters
     ----------

@@ -28,6 +28,7 @@ from dtdcore.jobs.panels import (
     sheet_tile,
 )
 from dtdcore.plots import draw_bars
+from dtdcore.preprocessing import picture_axes
 
 if TYPE_CHECKING:
     from dtdcore.commands.model_arguments import Job
@@ -42,7 +43,7 @@ class Gallery:
     def __init__(self, job: Job, methods: Sequence[str], folder: OutputFolder) -> None:
         require("PIL", "explain")
         self.folder, self.methods = folder, list(methods)
-        self.layout = "chw" if job.preprocessing is None else job.preprocessing.layout
+        self.layout = _layout(job)
         self.written: list[Path] = []
         self._tiles: list[Panel] = []
         self._sheets, self._bars = 0, False
@@ -99,6 +100,16 @@ class Gallery:
         with whole_file(path) as file:
             Image.fromarray(panel).save(file, format="PNG", compress_level=3)
         self.written.append(path)
+
+
+def _layout(job: Job) -> str:
+    """Where the channels are, "chw" or "hwc"."""
+    if job.preprocessing is not None:
+        return job.preprocessing.layout
+    try:
+        return picture_axes(job.network.input_shape)[0]
+    except ValueError:  # no pictures
+        return "chw"
 
 
 def _targets(heatmap: np.ndarray, found: Sequence[Finding]) -> np.ndarray:
