@@ -136,7 +136,9 @@ def _explanations(
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).replace(" for sample 0", "").split())
+    """What is wrong with a sample, in one line, without its number in a batch of one."""
+    text = str(error).replace(" for sample 0, target number 0", "").replace(" for sample 0", "")
+    return " ".join(text.split())
 
 
 @contextmanager
