@@ -24,14 +24,20 @@ HELP = "heatmaps of your own network on your own pictures, arrays or tables"
 DESCRIPTION = """Explain what a trained network says of pictures, arrays or tables. Writes for each
 input a picture (input, heatmap, overlay, class and score), a contact sheet of all and heatmaps.npz,
 and prints a table: class, score, f, the sum of R, what was lost on the way, and whether the heatmap
-is conservative and positive. Example: dtdcore explain googlenet.onnx photos/ --labels
-synset_words.txt --preset caffe --method deep-taylor --method sensitivity --out heatmaps/. Exit
-status: 0 all inputs are explained; 1 some could not be; 2 wrong arguments, or nothing is
-explained."""
+is conservative and positive."""
+
+EPILOG = """example:
+  dtdcore explain googlenet.onnx photos/ --preset caffe --labels synset_words.txt
+      --method deep-taylor --method sensitivity --out heatmaps/
+
+exit status: 0 all inputs are explained; 1 some could not be, each said in a line; 2 wrong
+arguments, or nothing is explained"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_model_arguments(parser)
     parser.add_argument(
         "--method",

@@ -45,7 +45,7 @@ def run(
     pictures: bool = True,
     progress: bool | str = "auto",
 ) -> Outcome:
-    """Explain all inputs of a job and write the results; memory does not grow with their number.
+    """Explain all inputs of a job and write the results; no heatmap is kept in memory.
 
     Parameters
     ----------
@@ -136,7 +136,9 @@ def _explanations(
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).replace(" for sample 0", "").split())
+    """What is wrong with a sample, in one line, without its number in a batch of one."""
+    text = str(error).replace(" for sample 0, target number 0", "").replace(" for sample 0", "")
+    return " ".join(text.split())
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def findings(
                 str(path),
                 method,
                 target,
-                None if job.labels is None else job.labels[target],
+                job.labels[target] if job.labels and target < len(job.labels) else None,
                 float(output[target]),
                 None if share is None else float(share[place, target]),
                 f,

@@ -18,6 +18,7 @@ from dtdcore.jobs.output_folder import PER_SHEET, OutputFolder
 from dtdcore.jobs.panels import (
     QUANTILE,
     Panel,
+    above,
     grey,
     input_panel,
     plane,
@@ -26,6 +27,8 @@ from dtdcore.jobs.panels import (
     sheet,
     sheet_tile,
 )
+from dtdcore.plots import draw_bars
+from dtdcore.preprocessing import picture_axes
 
 if TYPE_CHECKING:
     from dtdcore.commands.model_arguments import Job
@@ -40,10 +43,10 @@ class Gallery:
     def __init__(self, job: Job, methods: Sequence[str], folder: OutputFolder) -> None:
         require("PIL", "explain")
         self.folder, self.methods = folder, list(methods)
-        self.layout = "chw" if job.preprocessing is None else job.preprocessing.layout
+        self.layout = _layout(job)
         self.written: list[Path] = []
         self._tiles: list[Panel] = []
-        self._sheets = 0
+        self._sheets, self._bars = 0, False
 
     def draw(self, batch: Batch, row: int, explained: Sequence[Explained]) -> None:
         """Draw one input by all methods that could explain it."""
@@ -52,6 +55,7 @@ class Gallery:
         if values is None:
             self._write(self.folder.picture(name), _bars(batch, row, explained))
             tile = _bars(batch, row, explained, small=True)
+            self._bars = True
         else:
             picture = grey(values) if batch.pictures is None else rgb(batch.pictures[row])
             slices = " (middle slice)" if x.ndim > 3 else ""
@@ -81,10 +85,12 @@ class Gallery:
     def finish(self) -> None:
         """Write the contact sheet that has been begun."""
         if self._tiles:
-            note = (
-                f"{', '.join(self.methods)}: R > 0 red, R < 0 blue, each heatmap on its own scale "
-                f"(end colours: the {QUANTILE} quantile of |R|)"
-            )
+            note = ", ".join(self.methods)
+            if not self._bars:
+                note += (
+                    ": R > 0 red, R < 0 blue, each heatmap on its own scale (end colours: the "
+                    f"{QUANTILE} quantile of |R|)"
+                )
             self._write(self.folder.sheet(self._sheets), sheet(self._tiles, note))
             self._tiles, self._sheets = [], self._sheets + 1
 
@@ -96,6 +102,16 @@ class Gallery:
         self.written.append(path)
 
 
+def _layout(job: Job) -> str:
+    """Where the channels are, "chw" or "hwc"."""
+    if job.preprocessing is not None:
+        return job.preprocessing.layout
+    try:
+        return picture_axes(job.network.input_shape)[0]
+    except ValueError:  # no pictures
+        return "chw"
+
+
 def _targets(heatmap: np.ndarray, found: Sequence[Finding]) -> np.ndarray:
     """R_p with the axis of targets."""
     return heatmap.reshape(len(found), *heatmap.shape[-(heatmap.ndim - (len(found) > 1)) :])
@@ -105,8 +121,6 @@ def _bars(batch: Batch, row: int, explained: Sequence[Explained], small: bool = 
     """Bars for an input of named numbers, by matplotlib."""
     figures = require("matplotlib.figure", "explain")
     backend = require("matplotlib.backends.backend_agg", "explain")
-    from dtdcore.plots import draw_bars
-
     panels = []
     for method, heatmap, found in explained:
         parts = _targets(heatmap, found)
@@ -126,6 +140,4 @@ def _bars(batch: Batch, row: int, explained: Sequence[Explained], small: bool = 
             canvas = backend.FigureCanvasAgg(figure)
             canvas.draw()
             panels.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    from dtdcore.jobs.panels import above
-
     return above(panels)
