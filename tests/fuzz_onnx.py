@@ -25,8 +25,8 @@ from onnx import helper
 from onnx_models import small_network
 
 import dtdcore as dtd
-from dtdcore.importers.onnx_folding import FOLDED
-from dtdcore.importers.onnx_operators import table
+from dtdcore.importers.onnx.folding import FOLDED
+from dtdcore.importers.onnx.operators import table
 
 SECONDS = 20  # for one case
 MEMORY = 4 * 2**30  # beyond what the process has at the start

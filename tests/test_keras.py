@@ -11,7 +11,7 @@ import pytest
 from keras_setup import QUIET, keras, outputs, randomised
 
 import dtdcore as dtd
-from dtdcore.importers import keras_linear
+from dtdcore.importers.keras import linear as keras_linear
 
 pytestmark = QUIET
 layers = keras.layers

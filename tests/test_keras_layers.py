@@ -9,8 +9,8 @@ import pytest
 from keras_setup import QUIET, keras, outputs, randomised
 
 import dtdcore as dtd
-from dtdcore.importers.keras_elementwise import FUNCTIONS
-from dtdcore.importers.keras_operators import markdown, operators
+from dtdcore.importers.keras.elementwise import FUNCTIONS
+from dtdcore.importers.keras.operators import markdown, operators
 
 pytestmark = QUIET
 layers = keras.layers

@@ -19,8 +19,8 @@ from onnx import helper, numpy_helper
 from onnx_models import model, reference, small_network
 
 import dtdcore as dtd
-from dtdcore.importers import onnx_verify
-from dtdcore.importers.onnx_operators import table
+from dtdcore.importers.onnx import verify as onnx_verify
+from dtdcore.importers.onnx.operators import table
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_external_data_of_the_wrong_size(tmp_path, length, offset):
 
 def test_verification_names_the_first_tensor_that_differs(monkeypatch):
     pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
-    from dtdcore.importers import onnx_elementwise
+    from dtdcore.importers.onnx import elementwise as onnx_elementwise
     from dtdcore.importers.operators import Operator
 
     def wrong(call):

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx_models import model, reference
 
 import dtdcore as dtd
-from dtdcore.importers.onnx_operators import table
+from dtdcore.importers.onnx.operators import table
 
 RNG = np.random.default_rng(11)
 

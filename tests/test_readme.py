@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dtdcore.importers import keras_operators, onnx_operators, sklearn_importer, torch_operators
+from dtdcore.importers.keras import operators as keras_operators
+from dtdcore.importers.onnx import operators as onnx_operators
+from dtdcore.importers.sklearn import importer as sklearn_importer
+from dtdcore.importers.torch import operators as torch_operators
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 import dtdcore as dtd
-from dtdcore.importers.torch_operators import markdown, table
+from dtdcore.importers.torch.operators import markdown, table
 
 
 class Of(nn.Module):
@@ -238,8 +238,8 @@ def test_a_module_that_changes_itself():
 
 
 def test_verification_names_the_first_node_that_differs(monkeypatch):
-    from dtdcore.importers import torch_elementwise
     from dtdcore.importers.operators import Operator
+    from dtdcore.importers.torch import elementwise as torch_elementwise
 
     def wrong(call):
         return call.emit(dtd.LeakyReLU(0.01), call.x)

@@ -11,7 +11,7 @@ from typing import Any
 from dtdcore.explainers import DeepTaylor
 from dtdcore.explanation import Explanation
 from dtdcore.importers import from_onnx
-from dtdcore.importers.keras_importer import SUFFIXES, load_keras
+from dtdcore.importers.keras.importer import SUFFIXES, load_keras
 from dtdcore.network import Network
 from dtdcore.network import load as load_saved
 

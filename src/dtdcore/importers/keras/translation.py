@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the graph of a Keras model to the layers of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dtdcore.importers.keras.call import Call, Value
+from dtdcore.importers.keras.graph import calls, import_keras, input_shape, is_graph, tail
+from dtdcore.importers.keras.operators import operators
+from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.network import Network
+
+#: What translating a layer may raise, and what it then says.
+FAILURES = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A value that a verification may compare: of which call, in words, and which signal."""
+
+    key: tuple[int, ...]
+    title: str
+    signal: Signal
+    order: tuple[int, ...]
+
+
+class Translation:
+    """The layers for a model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.record = Record()
+        self.shapes: dict[str, Shape] = {t.name: input_shape(t) for t in model.inputs}
+        #: What the network leaves out, for `network.notes`.
+        self.notes: list[str] = []
+        self.compared: list[Compared] = []
+        #: The call whose softmax is left out.
+        self.left_out: Any = None
+        self._names = set(self.shapes)
+        self._operators = operators()
+        self._formats = _data_formats(model)
+
+    def run(self) -> Network:
+        """The network."""
+        if len(self.model.outputs) != 1:
+            raise ValueError(
+                f"the model {self.model.name!r} has {len(self.model.outputs)} outputs; choose one: "
+                "keras.Model(model.inputs, model.outputs[0])"
+            )
+        values = {id(t): Value(Signal(t.name, self.shapes[t.name])) for t in self.model.inputs}
+        signals = {value.signal for value in values.values()}
+        (result,) = self._graph(self.model, values, (), "", True)
+        if result.signal in signals:
+            raise ValueError(f"the model {self.model.name!r} has no layers that compute anything")
+        call = Call(self.model, "output", [result], self.record, False, False)
+        output = call.plain(result)
+        return self.record.network(self.shapes, output, self._names)
+
+    def _graph(
+        self, model: Any, values: dict[int, Value], path: tuple[int, ...], prefix: str, last: bool
+    ) -> list[Value]:
+        """The outputs of a model whose inputs are in `values`, by the ids of Keras's tensors."""
+        at_end = tail(model) if last and len(model.outputs) == 1 else set()
+        counts: dict[str, int] = {}
+        for number, call in enumerate(calls(model)):
+            layer = call.operation
+            counts[layer.name] = counts.get(layer.name, 0) + 1
+            name = prefix + layer.name
+            if counts[layer.name] > 1:
+                name = f"{name}_{counts[layer.name]}"
+            inputs = [values[id(tensor)] for tensor in call.input_tensors]
+            key = (*path, number)
+            title = f"layer {type(layer).__name__} {prefix + layer.name!r}"
+            if isinstance(layer, import_keras().Model):
+                results = self._nested(layer, inputs, key, name, title, id(call) in at_end)
+            else:
+                results = [self._layer(call, inputs, key, name, title, id(call) in at_end)]
+            for tensor, value in zip(call.outputs, results, strict=True):
+                known = tuple(tensor.shape[1:])
+                if any(
+                    size not in (None, own) for size, own in zip(known, value.shape, strict=True)
+                ):
+                    raise ValueError(f"{title} makes {known}, translated it makes {value.shape}")
+                values[id(tensor)] = value
+        return [values[id(tensor)] for tensor in model.outputs]
+
+    def _nested(
+        self, model: Any, inputs: list[Value], key: Any, name: str, title: str, last: bool
+    ) -> list[Value]:
+        if not is_graph(model):
+            raise ValueError(f"{title} is a subclassed model, whose code cannot be read")
+        values = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
+        return self._graph(model, values, key, f"{name}/", last)
+
+    def _layer(
+        self, node: Any, inputs: list[Value], key: Any, name: str, title: str, last: bool
+    ) -> Value:
+        layer = node.operation
+        kind = type(layer).__name__
+        operator = self._operators.get(kind)
+        if operator is None or getattr(import_keras().layers, kind, None) is not type(layer):
+            raise ValueError(
+                f"{title} ({type(layer).__module__}) is not supported. Supported are "
+                f"{', '.join(self._operators.table())}, and models of them"
+            )
+        for option, given in node.arguments.kwargs.items():
+            if option not in ("training", "inputs", "x") and given is not None:
+                raise ValueError(f"{title} is called with {option}=, which is not supported")
+        name = self._unused(name)
+        call = Call(layer, name, inputs, self.record, last, self._formats == {"channels_first"})
+        try:
+            value = operator.translate(call)
+        except FAILURES as error:
+            raise ValueError(f"{title}: {str(error) or type(error).__name__}") from None
+        main = [signal for signal in call.emitted if signal not in call.activations]
+        if main or call.emitted:
+            (main or call.emitted)[-1].name = name
+            self._names.add(name)
+        if call.left_out:
+            self.notes.append(f"the softmax at the end ({name}) is left out: the output are logits")
+            self.left_out = key
+        elif self.left_out is None and call.emitted:
+            self.compared.append(Compared(key, title, value.signal, value.order))
+        return value
+
+    def _unused(self, name: str) -> str:
+        count, base = 1, name
+        while name in self._names:
+            count += 1
+            name = f"{base}_{count}"
+        return name
+
+
+def _data_formats(model: Any) -> set[str]:
+    """The data formats of all layers that look at pixels."""
+    found = set()
+    for layer in model.layers:
+        if isinstance(layer, import_keras().Model):
+            found |= _data_formats(layer)
+        elif type(layer).__name__ != "Flatten" and hasattr(layer, "data_format"):
+            found.add(layer.data_format)
+    return found

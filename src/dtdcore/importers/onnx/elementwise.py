@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""ONNX operators that are activations, and those that do nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dtdcore.importers.building import softmax_over
+from dtdcore.importers.onnx.call import Call
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
+from dtdcore.layers import (
+    ELU,
+    LRN,
+    Clip,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+
+OPERATORS = Operators()
+
+#: TensorProto.DataType of float32, float16, float64, bfloat16.
+FLOATS = (1, 10, 11, 16)
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@OPERATORS.add("Relu", becomes="`ReLU`")
+def relu(call: Call) -> Signal:
+    """max(0, x)."""
+    return call.emit(ReLU(), call.signal())
+
+
+@OPERATORS.add("LeakyRelu", becomes="`LeakyReLU`")
+def leaky_relu(call: Call) -> Signal:
+    """x or alpha x."""
+    return call.emit(LeakyReLU(call.number("alpha", 0.01)), call.signal())
+
+
+@OPERATORS.add("PRelu", becomes="`PReLU`")
+def prelu(call: Call) -> Signal:
+    """x or slope x, one slope for all, or for each channel."""
+    x, slope = call.signal(), call.weights(1)
+    rank = len(x.shape)
+    full = slope[0] if slope.ndim == rank + 1 and slope.shape[0] == 1 else slope
+    full = full.reshape((1,) * (rank - full.ndim) + full.shape) if full.ndim < rank else full
+    if full.size != 1 and full.shape != (x.shape[0],) + (1,) * (rank - 1):
+        raise ValueError(f"a slope of shape {slope.shape} is not one for each channel")
+    return call.emit(PReLU(full.reshape(-1)), x)
+
+
+@OPERATORS.add("Elu", becomes="`ELU`")
+def elu(call: Call) -> Signal:
+    """x or alpha (exp(x) - 1)."""
+    return call.emit(ELU(call.number("alpha", 1.0)), call.signal())
+
+
+@OPERATORS.add("Clip", becomes="`Clip`, or `ReLU` where it is one")
+def clip(call: Call) -> Signal:
+    """min(max(x, low), high); attributes up to opset 10, inputs later."""
+    if call.opset < 11:
+        low, high = call.number("min"), call.number("max")
+    else:
+        low, high = call.scalar(1), call.scalar(2)
+    low = -LARGEST if low is None else max(low, -LARGEST)
+    high = LARGEST if high is None else min(high, LARGEST)
+    if low == 0 and high >= LARGEST:
+        return call.emit(ReLU(), call.signal())
+    return call.emit(Clip(low, high), call.signal())
+
+
+@OPERATORS.add("Sigmoid", becomes="`Sigmoid`")
+def sigmoid(call: Call) -> Signal:
+    """1 / (1 + exp(-x))."""
+    return call.emit(Sigmoid(), call.signal())
+
+
+@OPERATORS.add("HardSigmoid", becomes="`HardSigmoid`")
+def hard_sigmoid(call: Call) -> Signal:
+    """alpha x + beta, between 0 and 1."""
+    layer = HardSigmoid(call.number("alpha", 0.2), call.number("beta", 0.5))
+    return call.emit(layer, call.signal())
+
+
+@OPERATORS.add("HardSwish", becomes="`HardSwish`")
+def hard_swish(call: Call) -> Signal:
+    """x times its hard sigmoid."""
+    return call.emit(HardSwish(), call.signal())
+
+
+@OPERATORS.add("Tanh", becomes="`Tanh`")
+def tanh(call: Call) -> Signal:
+    """tanh(x)."""
+    return call.emit(Tanh(), call.signal())
+
+
+@OPERATORS.add("Softmax", becomes="`Softmax`; left out at the end of a network")
+def softmax(call: Call) -> Signal:
+    """Over all numbers of a sample: of (n, classes), or where other axes have the size 1."""
+    x = call.signal()
+    old = call.opset < 13  # axes from `axis` on count as one
+    axis = call.axis(call.integer("axis", 1 if old else -1), x)
+    over = x.shape[axis:] if old else x.shape[axis : axis + 1]
+    return softmax_over(call, x, over, axis + 1)
+
+
+@OPERATORS.add("LogSoftmax", becomes="left out at the end of a network; an error elsewhere")
+def log_softmax(call: Call) -> Signal:
+    """There is no layer for it."""
+    raise ValueError("it is supported at the end of a network only, where it is left out")
+
+
+@OPERATORS.add("LRN", becomes="`LRN`")
+def lrn(call: Call) -> Signal:
+    """Local response normalisation."""
+    size = call.integer("size")
+    if size is None:
+        raise ValueError("the attribute size is missing")
+    numbers = call.number("alpha", 1e-4), call.number("beta", 0.75), call.number("bias", 1.0)
+    return call.emit(LRN(size, *numbers), call.signal())
+
+
+@OPERATORS.add("Identity", becomes="nothing")
+def identity(call: Call) -> Signal:
+    """x."""
+    return call.signal()
+
+
+@OPERATORS.add("Dropout", becomes="nothing")
+def dropout(call: Call) -> Signal:
+    """Only trains."""
+    call.only_first()
+    if call.has(2) and np.any(call.constant(2)):
+        raise ValueError("training_mode is on: export the model for inference")
+    return call.signal()
+
+
+@OPERATORS.add("Cast", becomes="nothing: to floating-point numbers")
+def cast(call: Call) -> Signal:
+    """Numbers are of the dtype of x everywhere."""
+    if call.integer("to") not in FLOATS:
+        raise ValueError("only casts to floating-point numbers are supported")
+    return call.signal()

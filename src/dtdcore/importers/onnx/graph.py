@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the graph of an ONNX model to the layers of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dtdcore.importers.onnx.call import Call, Constant
+from dtdcore.importers.onnx.file import import_onnx, to_array
+from dtdcore.importers.onnx.folding import FAILURES, FOLDED, Folder
+from dtdcore.importers.onnx.operators import operators, table
+from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.network import Network
+
+OLDEST_OPSET = 7
+
+#: Domains of the operators that ONNX itself defines.
+DOMAINS = ("", "ai.onnx")
+
+#: What may stand between a trailing softmax and the output.
+BEHIND_SOFTMAX = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+
+
+class Graph:
+    """The graph of a model: who makes which tensor, and what is said about the inputs."""
+
+    def __init__(self, model: Any, file: str) -> None:
+        self.model, self.file = model, file
+        self.opset = self._find_opset()
+        graph = model.graph
+        if not graph.node:
+            raise ValueError(f"{file}: the model has no nodes")
+        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.sparse = {tensor.values.name for tensor in graph.sparse_initializer}
+        #: The true inputs, by name (old files list their weights there, too).
+        self.inputs = {i.name: i for i in graph.input if i.name not in self.initializers}
+        #: For each tensor the number of the node that makes it.
+        self.makers: dict[str, int] = {}
+        for number, node in enumerate(graph.node):
+            for name in node.output:
+                known = name in self.makers or name in self.inputs or name in self.initializers
+                if name and known:
+                    raise ValueError(f"{file}: the tensor {name!r} is made twice")
+                self.makers[name] = number
+        self.makers.pop("", None)
+
+    def _find_opset(self) -> int:
+        newest = import_onnx().defs.onnx_opset_version()
+        versions = [o.version for o in self.model.opset_import if o.domain in DOMAINS]
+        if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
+            raise ValueError(
+                f"{self.file}: the opset must be {OLDEST_OPSET} to {newest}, the newest that the "
+                f"installed onnx knows; got {versions}"
+            )
+        return versions[0]
+
+    def title(self, number: int) -> str:
+        """A node, as errors call it."""
+        node = self.model.graph.node[number]
+        name = repr(node.name) if node.name else f"that makes {list(node.output)}"
+        operator = node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}"
+        return f"{self.file}: operator {operator}, node {name}"
+
+    def check_tensor(self, name: Any, what: str) -> str:
+        """`name` if there is such a tensor, or a clear error."""
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be names of tensors, got {name!r}")
+        if name not in self.makers and name not in self.inputs:
+            outputs = ", ".join(output.name for output in self.model.graph.output)
+            raise ValueError(
+                f"{self.file}: {what} names {name!r}, which is no tensor of the model; its inputs "
+                f"are {', '.join(self.inputs)}, its outputs {outputs}"
+            )
+        return name
+
+    def stated_shape(self, name: str) -> tuple[int | None, ...] | None:
+        """What the file says about a tensor's shape, the batch axis included; None: nothing."""
+        infos = [self.inputs[name]] if name in self.inputs else self.model.graph.value_info
+        for info in infos:
+            if info.name == name and info.type.HasField("tensor_type"):
+                if not info.type.tensor_type.HasField("shape"):
+                    return None
+                dims = info.type.tensor_type.shape.dim
+                return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+        return None
+
+    def order(self, outputs: Iterable[str], known: Iterable[str]) -> list[int]:
+        """The nodes that make these tensors from known ones, each after those that it needs.
+
+        Raises
+        ------
+        ValueError
+            If a tensor is made by nobody, or needs itself.
+        """
+        known, result = set(known), []
+        state: dict[int, bool] = {}  # False: begun, True: done
+        stack = [self.makers[name] for name in outputs if name in self.makers and name not in known]
+        while stack:
+            number = stack[-1]
+            if number in state:
+                stack.pop()
+                if not state[number]:
+                    state[number] = True
+                    result.append(number)
+                continue
+            state[number] = False
+            for name in self.model.graph.node[number].input:
+                if not name or name in known or name in self.initializers:
+                    continue
+                if name in self.inputs:
+                    raise ValueError(
+                        f"{self.title(number)} takes the input {name!r} of the model, which is not "
+                        "among inputs="
+                    )
+                maker = self.makers.get(name)
+                if maker is None:
+                    why = (
+                        "a sparse tensor: not supported"
+                        if name in self.sparse
+                        else "made by nobody"
+                    )
+                    raise ValueError(f"{self.title(number)} takes {name!r}, {why}")
+                if state.get(maker) is False:
+                    raise ValueError(f"{self.title(number)} needs its own output")
+                if maker not in state:
+                    stack.append(maker)
+        return result
+
+    def trailing_softmax(self, output: str) -> int | None:
+        """The number of the softmax at the end of what makes a tensor, if there is one."""
+        users: dict[str, int] = {}
+        for node in self.model.graph.node:
+            for name in node.input:
+                users[name] = users.get(name, 0) + 1
+        name = output
+        for _ in self.model.graph.node:
+            number = self.makers.get(name)
+            if number is None or users.get(name, 0) > (name != output):
+                return None
+            node = self.model.graph.node[number]
+            if node.domain not in DOMAINS or not node.input:
+                return None
+            if node.op_type in ("Softmax", "LogSoftmax"):
+                return number
+            if node.op_type not in BEHIND_SOFTMAX:
+                return None
+            name = node.input[0]
+        return None
+
+
+class Translation:
+    """The layers for the part of a graph between some inputs and an output."""
+
+    def __init__(self, graph: Graph, shapes: Mapping[str, Shape], batch: int | None) -> None:
+        self.graph, self.batch = graph, batch
+        self.record = Record()
+        self.values: dict[str, Signal | Constant] = {}
+        #: Tensors whose values are those of signals: what a verification may compare.
+        self.compared: list[tuple[str, Signal]] = []
+        for name, shape in shapes.items():
+            self.values[name] = Signal(name, shape)
+        self._names = set(shapes)
+        self._operators = operators()
+        budget = 2**22 + 4 * graph.model.ByteSize()
+        self._folder = Folder(graph.opset, budget)
+        nodes = graph.model.graph.node
+        self._used = {name for node in nodes for name in node.input}
+        self._used |= {output.name for output in graph.model.graph.output}
+
+    def run(self, output: str, left_out: int | None = None) -> Signal:
+        """Translate all that makes a tensor; node `left_out` passes its input on."""
+        changed: set[str] = set()
+        self._used.add(output)
+        for number in self.graph.order([output], self.values):
+            node = self.graph.model.graph.node[number]
+            if number == left_out:
+                results: Any = self._value(number, node.input[0])
+            else:
+                results = self._translate(number, node)
+            results = results if isinstance(results, list) else [results]
+            if number == left_out or changed.intersection(node.input):
+                changed.update(node.output)
+            for name, value in zip(node.output, results, strict=False):
+                if not name:
+                    continue
+                self.values[name] = value
+                if isinstance(value, Signal) and name not in changed:
+                    self._name(name, value)
+                    self.compared.append((name, value))
+        result = self.values[output]
+        if not isinstance(result, Signal):
+            raise ValueError(f"{self.graph.file}: {output!r} does not depend on the inputs")
+        return result
+
+    def _name(self, tensor: str, signal: Signal) -> None:
+        """Name a layer after the tensor that it makes, if it has no tensor's name yet."""
+        if signal.name not in self._names and tensor not in self._names:
+            signal.name = tensor
+            self._names.add(tensor)
+
+    def _value(self, number: int, name: str) -> Signal | Constant:
+        value = self.values.get(name)
+        if value is None:
+            tensor = self.graph.initializers.get(name)
+            if tensor is None:
+                raise ValueError(f"{self.graph.title(number)} takes {name!r}, made by nobody")
+            try:
+                value = Constant((to_array(tensor),))
+            except ValueError as error:
+                raise ValueError(f"{self.graph.title(number)}: {error}") from None
+            self.values[name] = value
+        return value
+
+    def _translate(self, number: int, node: Any) -> Any:
+        title = self.graph.title(number)
+        operator = self._operators.get(node.op_type) if node.domain in DOMAINS else None
+        inputs = [self._value(number, name) if name else None for name in node.input]
+        if node.domain in DOMAINS and not any(isinstance(value, Signal) for value in inputs):
+            if node.op_type not in FOLDED:
+                raise ValueError(
+                    f"{title}: it has constant inputs only, and is none of the operators that are "
+                    f"computed in advance: {', '.join(sorted(FOLDED))}"
+                )
+            try:
+                return self._fold(node, inputs)
+            except ValueError as error:
+                raise ValueError(f"{title}: {error}") from None
+        if operator is None:
+            raise ValueError(f"{title} is not supported. Supported are {', '.join(table())}")
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        call = Call(
+            node, attributes, self.graph.opset, self.values, self.batch, self.record, self._used
+        )
+        try:
+            return operator.translate(call)
+        except FAILURES as error:
+            text = str(error) or type(error).__name__
+            raise ValueError(f"{title}: {text}") from None
+
+    def _fold(self, node: Any, inputs: list[Any]) -> list[Constant]:
+        counts = {len(value.arrays) for value in inputs if value is not None}
+        runs = [
+            self._folder.fold(
+                node, [None if v is None else v.arrays[min(run, len(v.arrays) - 1)] for v in inputs]
+            )
+            for run in range(max(counts, default=1))
+        ]
+        constants = []
+        for arrays in zip(*runs, strict=True):
+            same = all(np.array_equal(array, arrays[0]) for array in arrays[1:])
+            constants.append(Constant(arrays[:1] if same else tuple(arrays)))
+        return constants
+
+    def network(self, inputs: Mapping[str, Shape], output: Signal) -> Network:
+        """The network that gives `output`."""
+        return self.record.network(inputs, output, self._names)

@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks from estimators of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import require
+from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Record, Signal
+from dtdcore.importers.sklearn.estimators import ESTIMATORS, Predictor, predictor, unwrapped
+from dtdcore.importers.sklearn.maps import Map, Scale, dense, leading_scales
+from dtdcore.importers.sklearn.steps import STEPS, maps_of
+from dtdcore.importers.sklearn.tables import LIBRARY, class_names, quiet, table_of
+from dtdcore.layers import ChannelAffine, Dense
+from dtdcore.network import Network
+
+#: Samples that a verification compares at each scale.
+SAMPLES = 16
+
+
+def from_sklearn(estimator: Any, verify: bool = True) -> Network:
+    """The network in a fitted estimator of scikit-learn, or in a pipeline that ends in one.
+
+    x and relevance are those of the original columns. Scalers in front become `ChannelAffine`
+    layers, through which relevance passes and the domain is mapped (see `Box`); other linear maps
+    (PCA, chosen columns) are merged into the first `Dense`. The weights keep their dtype.
+
+    Outputs are numbers before any softmax or logistic function: the logits of an `MLPClassifier`,
+    decision_function of linear classifiers, predict of regressors. Output k speaks for class k of
+    `classes_`. Where there are two classes the estimator has one number f for both, and the network
+    has the two outputs -f and f, so that the winning class is explained by what speaks for it.
+    `network.notes` and `network.summary()` say what each output is, and what was left out. (Deep
+    Taylor explains max(0, f): of a regressor's outputs the positive ones.)
+
+    Parameters
+    ----------
+    estimator : fitted estimator or Pipeline
+        MLPClassifier, MLPRegressor; linear models with coef_ and intercept_; searches over them.
+    verify : bool
+        Compare each step, and the network, with the estimator's own transform, predict,
+        predict_proba or decision_function on random inputs, as large as the scaler expects them
+        and 50 times as large: numbers may differ by 1e-9 of the largest (float32: 1e-4).
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator of scikit-learn.
+    ValueError
+        If something is not fitted, not supported, or differs, naming the step.
+    ImportError
+        If scikit-learn is missing (extra `dtdcore[sklearn]`).
+    """
+    require(LIBRARY, LIBRARY)
+    from sklearn.base import BaseEstimator
+
+    if isinstance(estimator, type):
+        raise TypeError(f"estimator must be fitted, got the class {estimator.__name__}")
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(
+            f"estimator must be an estimator of scikit-learn, got {type(estimator).__name__}"
+        )
+    steps, last = _parts(estimator)
+    model = predictor(last)
+    maps, inputs = [], None
+    for path, step in steps:
+        inputs = _inputs(step, last) if inputs is None else inputs
+        maps += maps_of(step, path, _width(maps, inputs))
+    inputs = model.layers[0][0].shape[0] if inputs is None else inputs
+    scales, rest = leading_scales([(name, one) for name, one, _ in maps])
+    network = _network(inputs, scales, rest, model)
+    network.notes = tuple(model.notes)
+    if verify:
+        _verify(network, maps, last, model, scales, inputs)
+    return network
+
+
+def operators() -> Operators:
+    """All that is supported."""
+    result = Operators(STEPS)
+    result.update(ESTIMATORS)
+    return result
+
+
+def _parts(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
+    """The steps in front with their names, and the last estimator."""
+    estimator = unwrapped(estimator)
+    steps: list[tuple[str, Any]] = []
+    path = ""
+    while "Pipeline" in class_names(estimator):
+        named = list(estimator.steps)
+        steps += [(f"{path}{name}", step) for name, step in named[:-1]]
+        name, last = named[-1]
+        path, estimator = f"{path}{name}.", unwrapped(last)
+    return steps, estimator
+
+
+def _inputs(step: Any, last: Any) -> int:
+    """How many columns come in."""
+    while "Pipeline" in class_names(step):
+        step = next((part for _, part in step.steps if not isinstance(part, str)), None)
+    count = getattr(step, "n_features_in_", None)
+    return last.n_features_in_ if count is None else count
+
+
+def _width(maps: list[tuple[str, Map, Any]], inputs: int) -> int:
+    x = np.zeros((1, inputs))
+    for _, one, _ in maps:
+        x = one.apply(x)
+    return x.shape[1]
+
+
+def _network(
+    inputs: int, scales: list[tuple[str, Scale]], rest: list[tuple[str, Map]], model: Predictor
+) -> Network:
+    layers = list(model.layers)
+    dtype = layers[0][0].dtype
+    weight, bias = (array.astype(np.float64) for array in layers[0])
+    for _, one in reversed(rest):
+        weight, bias = one.fold(weight, bias)
+    layers[0] = weight.astype(dtype), bias.astype(dtype)
+    record = Record()
+    start = value = Signal("input", (inputs,))
+    for name, one in scales:
+        affine = ChannelAffine(one.scale.astype(dtype), one.shift.astype(dtype))
+        value = record.emit(name, affine, [value])
+    for number, (weight, bias) in enumerate(layers, 1):
+        final = number == len(layers)
+        name = "output" if final else f"hidden_{number}"
+        value = record.emit(name, Dense(weight, bias), [value])
+        if not final and model.activation is not None:
+            activation = model.activation()
+            kind = type(activation).__name__.lower()
+            value = record.emit(f"{kind}_{number}", activation, [value])
+    return record.network({start.name: start.shape}, value)
+
+
+def _verify(
+    network: Network,
+    maps: list[tuple[str, Map, Any]],
+    last: Any,
+    model: Predictor,
+    scales: list[tuple[str, Scale]],
+    inputs: int,
+) -> None:
+    """Compare each step, and the network, with the estimator.
+
+    Raises
+    ------
+    ValueError
+        If something differs, naming it.
+    """
+    rng = np.random.default_rng(1512)
+    tolerance = TOLERANCE[network.dtype.name]
+    for size in SCALES:
+        x = rng.normal(0, size, (SAMPLES, inputs))
+        for _, one in reversed(scales):  # what the scalers make standardised numbers of
+            scale = np.where(one.scale == 0, 1, one.scale)
+            x = (x - one.shift) / scale
+        x = x.astype(network.dtype)
+        behind: Any = x.astype(np.float64)
+        for name, one, step in maps:
+            with quiet():
+                theirs = dense(step.transform(table_of(step, behind)))
+            _compare(one.apply(behind), theirs, TOLERANCE["float64"], f"step {name}")
+            behind = theirs
+        behind = behind.astype(network.dtype)
+        with quiet():
+            theirs = model.theirs(table_of(last, behind))
+            ours = model.ours(network.forward(x))
+        _compare(ours, theirs, tolerance, type(last).__name__)
+
+
+def _compare(ours: np.ndarray, theirs: np.ndarray, tolerance: float, what: str) -> None:
+    found = difference(ours, theirs, tolerance)
+    if found:
+        raise ValueError(
+            f"the imported network differs from scikit-learn in {what}: {found}. Please report "
+            "this; verify=False imports it anyway"
+        )

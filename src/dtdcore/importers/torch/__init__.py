@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks from PyTorch modules."""

@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""PyTorch operators that are activations, and those that do nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dtdcore.arrays import require
+from dtdcore.importers.building import affine, softmax_over
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
+from dtdcore.importers.torch.call import Call
+from dtdcore.layers import (
+    ELU,
+    Clip,
+    Gate,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+
+OPERATORS = Operators()
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@OPERATORS.add("relu", becomes="`ReLU`")
+def relu(call: Call) -> Signal:
+    """max(0, x)."""
+    return call.emit(ReLU(), call.x)
+
+
+@OPERATORS.add("threshold", becomes="`ReLU`: max(0, x) only")
+def threshold(call: Call) -> Signal:
+    """x where x > threshold, else value."""
+    if call.number("threshold") != 0 or call.number("value") != 0:
+        raise ValueError("only the threshold 0 with the value 0 is supported")
+    return call.emit(ReLU(), call.x)
+
+
+@OPERATORS.add("leaky_relu", becomes="`LeakyReLU`")
+def leaky_relu(call: Call) -> Signal:
+    """x or slope x."""
+    return call.emit(LeakyReLU(call.number("negative_slope", 0.01)), call.x)
+
+
+@OPERATORS.add("rrelu", becomes="`LeakyReLU`")
+def rrelu(call: Call) -> Signal:
+    """x or slope x, with the mean of the slopes that training draws."""
+    if call.flag("training"):
+        raise ValueError("it draws random slopes in eval mode, too")
+    slope = (call.number("lower") + call.number("upper")) / 2
+    return call.emit(LeakyReLU(slope), call.x)
+
+
+@OPERATORS.add("prelu", becomes="`PReLU`")
+def prelu(call: Call) -> Signal:
+    """x or slope x, one slope for all, or for each channel."""
+    return call.emit(PReLU(call.weights("weight").reshape(-1)), call.x)
+
+
+@OPERATORS.add("elu", "selu", becomes="`ELU`, and `ChannelAffine` for its scale")
+def elu(call: Call) -> Signal:
+    """scale x, or scale alpha (exp(x) - 1)."""
+    alpha, scale = call.number("alpha", 1.0), call.number("scale", 1.0)
+    if call.operator == "selu":
+        alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    if call.number("input_scale", 1.0) != 1:
+        raise ValueError("input_scale must be 1")
+    y = call.emit(ELU(alpha), call.x)
+    return y if scale == 1 else affine(call, y, np.array(scale, call.dtype), None)
+
+
+@OPERATORS.add("celu", becomes="`ELU`, with alpha = 1")
+def celu(call: Call) -> Signal:
+    """x or alpha (exp(x / alpha) - 1)."""
+    if call.number("alpha", 1.0) != 1:
+        raise ValueError("alpha must be 1")
+    return call.emit(ELU(), call.x)
+
+
+@OPERATORS.add("clamp", "clamp_min", "clamp_max", "hardtanh", "relu6", becomes="`Clip` or `ReLU`")
+def clip(call: Call) -> Signal:
+    """min(max(x, low), high)."""
+    low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0)}.get(call.operator, (None, None))
+    low = call.number("min", call.number("min_val", low))
+    high = call.number("max", call.number("max_val", high))
+    low = -LARGEST if low is None else max(low, -LARGEST)
+    high = LARGEST if high is None else min(high, LARGEST)
+    if low == 0 and high >= LARGEST:
+        return call.emit(ReLU(), call.x)
+    return call.emit(Clip(low, high), call.x)
+
+
+@OPERATORS.add("sigmoid", becomes="`Sigmoid`")
+def sigmoid(call: Call) -> Signal:
+    """1 / (1 + exp(-x))."""
+    return call.emit(Sigmoid(), call.x)
+
+
+@OPERATORS.add("hardsigmoid", becomes="`HardSigmoid`")
+def hardsigmoid(call: Call) -> Signal:
+    """x / 6 + 1/2, between 0 and 1."""
+    return call.emit(HardSigmoid(), call.x)
+
+
+@OPERATORS.add("hardswish", becomes="`HardSwish`")
+def hardswish(call: Call) -> Signal:
+    """x times its hard sigmoid."""
+    return call.emit(HardSwish(), call.x)
+
+
+@OPERATORS.add("silu", becomes="`Gate` with `Sigmoid`")
+def silu(call: Call) -> Signal:
+    """x times its sigmoid."""
+    x = call.x
+    return call.emit(Gate(), x, call.emit(Sigmoid(), x))
+
+
+@OPERATORS.add("tanh", becomes="`Tanh`")
+def tanh(call: Call) -> Signal:
+    """tanh(x)."""
+    return call.emit(Tanh(), call.x)
+
+
+@OPERATORS.add("softmax", "_softmax", becomes="`Softmax`; left out at the end of a network")
+def softmax(call: Call) -> Signal:
+    """Over all numbers of a sample: of (n, classes), or where other axes have the size 1."""
+    x = call.x
+    axis = call.axis(call.whole("dim"), x)
+    return softmax_over(call, x, x.shape[axis : axis + 1], axis + 1)
+
+
+@OPERATORS.add(
+    "log_softmax", "_log_softmax", becomes="left out at the end of a network; an error elsewhere"
+)
+def log_softmax(call: Call) -> Signal:
+    """There is no layer for it."""
+    raise ValueError("it is supported at the end of a network only, where it is left out")
+
+
+@OPERATORS.add("clone", "contiguous", "detach", "alias", "lift_fresh_copy", becomes="nothing")
+def identity(call: Call) -> Signal:
+    """x."""
+    return call.x
+
+
+@OPERATORS.add(
+    "dropout", "native_dropout", "feature_dropout", "alpha_dropout", becomes="nothing, in eval mode"
+)
+def dropout(call: Call) -> Signal:
+    """Only trains."""
+    if call.flag("train", True) and call.number("p", 0) != 0:
+        raise ValueError("it drops numbers in eval mode, too: pass training=self.training to it")
+    return call.x
+
+
+@OPERATORS.add("_to_copy", "to", becomes="nothing: to float32 and float64")
+def cast(call: Call) -> Signal:
+    """Numbers are of the dtype of x everywhere."""
+    torch = require("torch", "torch")
+    if call.value("dtype", torch.float32) not in (torch.float32, torch.float64):
+        raise ValueError(f"numbers of {call.value('dtype')} are not supported")
+    return call.x

@@ -1,0 +1,294 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the graph of an exported PyTorch module to the layers of a network."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import require
+from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.importers.torch.call import Call
+from dtdcore.importers.torch.names import Names
+from dtdcore.importers.torch.operators import operators, table
+from dtdcore.importers.torch.patterns import SHAPING, Found, Pattern
+from dtdcore.layers import Layer
+from dtdcore.network import Network
+
+#: Operators that take the shape of a value, but not its numbers.
+LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+
+#: What may stand between a trailing softmax and the output.
+BEHIND_SOFTMAX = (*SHAPING, "clone", "contiguous", "detach", "alias", "_to_copy")
+
+#: Operators that a trailing softmax may be.
+SOFTMAX = ("softmax", "_softmax", "log_softmax", "_log_softmax")
+
+#: What wrong arguments raise in layers, and what computing a constant may.
+FAILURES = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+class Graph:
+    """An exported program: its inputs, its output, its constants."""
+
+    def __init__(self, program: Any, title: str, inputs: Sequence[str] | None = None) -> None:
+        self.program, self.title_of_module = program, title
+        self.nodes = {node.name: node for node in program.graph.nodes}
+        signature = program.graph_signature
+        if signature.buffers_to_mutate:
+            names = ", ".join(signature.buffers_to_mutate.values())
+            raise ValueError(f"{title}: it changes its own buffers in eval mode: {names}")
+        (ending,) = [node for node in program.graph.nodes if node.op == "output"]
+        outputs = ending.args[0]
+        if len(outputs) != 1 or not hasattr(outputs[0], "name"):
+            raise ValueError(
+                f"{title}: it gives {len(outputs)} outputs, where a network has one tensor: wrap "
+                "it in a module whose forward returns the one to be explained"
+            )
+        self.output = outputs[0]
+        places = list(signature.user_inputs)
+        names = places if inputs is None or len(inputs) != len(places) else inputs
+        values = [self.nodes[place].meta["val"] for place in places]
+        #: Names of the inputs by that of their node.
+        self.inputs = dict(zip(places, names, strict=True))
+        #: How the size of the batch axis is written.
+        self.batch = {str(value.shape[0]) for value in values}
+        #: Shapes of samples by the input's name.
+        self.shapes = {
+            name: tuple(value.shape[1:]) for name, value in zip(names, values, strict=True)
+        }
+        self.constants = self._find_constants(signature)
+
+    def _find_constants(self, signature: Any) -> dict[str, Any]:
+        named = {**self.program.state_dict, **self.program.constants}
+        targets = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        return {name: named[target] for name, target in targets.items()}
+
+    @staticmethod
+    def operator(node: Any) -> str:
+        """The name of a node's operator, without package and overload."""
+        schema = getattr(node.target, "_schema", None)
+        name = schema.name if schema is not None else getattr(node.target, "__name__", "")
+        return name.removeprefix("aten::") or str(node.target)
+
+    def sample_shape(self, value: Any) -> Shape | None:
+        """The shape of a sample of a value; None if its first axis is not the batch axis."""
+        shape = getattr(value, "shape", ())
+        if not len(shape) or str(shape[0]) not in self.batch:
+            return None
+        return tuple(shape[1:]) if all(type(size) is int for size in shape[1:]) else None
+
+    def title(self, node: Any) -> str:
+        """A node, as errors call it."""
+        schema = getattr(node.target, "_schema", None)
+        name = schema.name.replace("::", ".") if schema is not None else str(node.target)
+        path = Names.path(node)
+        where = f"in {path!r} (node {node.name!r})" if path else f"node {node.name!r}"
+        return f"{self.title_of_module}: operator {name}, {where}"
+
+    def trailing_softmax(self) -> Any:
+        """The node of the softmax at the end, if there is one."""
+        node = self.output
+        while node.op == "call_function" and (node is self.output or len(node.users) == 1):
+            if self.operator(node) in SOFTMAX:
+                return node
+            if self.operator(node) not in BEHIND_SOFTMAX:
+                return None
+            node = node.args[0]
+        return None
+
+
+class Translation:
+    """The layers for a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.record = Record()
+        self.names = Names(graph.shapes)
+        #: Nodes whose values are those of signals: what a verification may compare.
+        self.compared: list[tuple[Any, Signal]] = []
+        self.values: dict[Any, Any] = {
+            graph.nodes[name]: value for name, value in graph.constants.items()
+        }
+        for place, name in graph.inputs.items():
+            self.values[graph.nodes[place]] = Signal(name, graph.shapes[name])
+        self._operators = operators()
+        self._pattern = Pattern(graph.operator, graph.sample_shape)
+
+    def run(self, left_out: Any = None) -> Signal:
+        """Translate all that makes the output; node `left_out` passes its input on."""
+        found: dict[Any, Found] = {}
+        changed: set[Any] = set()
+        for node in self._order(found):
+            if node is left_out:
+                self.values[node] = self.values[node.args[0]]
+                changed.add(node)
+                continue
+            value = self._translate(node, found.get(node))
+            self.values[node] = value
+            if changed.intersection(node.all_input_nodes):
+                changed.add(node)
+            elif isinstance(value, Signal):
+                self.compared.append((node, value))
+        result = self.values[self.graph.output]
+        if not isinstance(result, Signal):
+            raise ValueError(f"{self.graph.title_of_module}: its output does not depend on x")
+        self.names.assign()
+        return result
+
+    def _order(self, found: dict[Any, Found]) -> list[Any]:
+        """The nodes that the output needs; `found` gets the layers that are spelled out."""
+        needed = {self.graph.output}
+        for node in reversed(list(self.graph.nodes.values())):
+            if node in needed and node not in self.values:
+                try:
+                    layer = self._pattern.find(node) if node.op == "call_function" else None
+                except ValueError as error:
+                    raise ValueError(f"{self.graph.title(node)}: {error}") from None
+                if layer is not None:
+                    found[node] = layer
+                needed.update(node.all_input_nodes if layer is None else [layer[1]])
+        nodes = self.graph.nodes.values()
+        return [node for node in nodes if node in needed and node not in self.values]
+
+    def _translate(self, node: Any, found: Found | None) -> Any:
+        if node.op != "call_function":
+            raise ValueError(f"{self.graph.title(node)} ({node.op}) is not supported")
+        try:
+            if found is not None:
+                layer, source = found
+                return self._emit(node)(layer, (self.values[source],))
+            value = node.meta.get("val")
+            if node.target is operator.getitem:
+                return self._item(*node.args)
+            if value is None or isinstance(value, _numbers()):
+                return value
+            if self._is_constant(node):
+                return self._computed(node)
+            return self._operated(node)
+        except _Unknown:
+            raise ValueError(
+                f"{self.graph.title(node)} is not supported. Supported are {', '.join(table())}"
+            ) from None
+        except FAILURES as error:
+            text = str(error) or type(error).__name__
+            raise ValueError(f"{self.graph.title(node)}: {text}") from None
+
+    def _item(self, node: Any, index: int) -> Any:
+        values = self.values[node]
+        if index >= len(values):
+            raise ValueError(f"output {index} of {self.graph.operator(node)} is not supported")
+        return values[index]
+
+    def _is_constant(self, node: Any) -> bool:
+        if self.graph.operator(node) in LIKE:
+            return True
+        parts = (self.values[source] for source in node.all_input_nodes)
+        return not any(
+            isinstance(part, Signal) or (isinstance(part, list) and part) for part in parts
+        )
+
+    def _computed(self, node: Any) -> Any:
+        """A constant; what depends on the batch size is computed for that of the example."""
+        torch = require("torch", "torch")
+
+        def number(value: Any) -> Any:
+            if isinstance(value, torch.SymInt):
+                return value.node.hint
+            return value
+
+        def given(source: Any) -> Any:
+            value = self.values[source]
+            if isinstance(value, Signal):
+                sizes = [number(size) for size in source.meta["val"].shape]
+                return torch.zeros(sizes, dtype=source.meta["val"].dtype)
+            return number(value)
+
+        args = torch.fx.node.map_arg(node.args, given)
+        kwargs = torch.fx.node.map_arg(node.kwargs, given)
+        with torch.no_grad():
+            return node.target(*args, **kwargs)
+
+    def _operated(self, node: Any) -> Any:
+        torch = require("torch", "torch")
+        translated = self._operators.get(self.graph.operator(node))
+        if translated is None or getattr(node.target, "namespace", None) != "aten":
+            raise _Unknown
+        value = node.meta["val"]
+        several = isinstance(value, (tuple, list))
+        shapes = [self.graph.sample_shape(part) for part in (value if several else [value])]
+        if shapes[0] is None:
+            raise ValueError(
+                f"its result of shape {tuple(value.shape)} has no batch axis in front, or sizes "
+                "that depend on the batch size"
+            )
+        arguments = {}
+        resolved = torch.fx.node.map_arg(node.args, lambda source: _Held(self.values[source]))
+        named = torch.fx.node.map_arg(node.kwargs, lambda source: _Held(self.values[source]))
+        for place, argument in enumerate(node.target._schema.arguments):
+            given = named.get(argument.name)
+            if place < len(resolved):
+                given = resolved[place]
+            elif given is None and argument.has_default_value():
+                given = argument.default_value
+            arguments[argument.name] = _released(given)
+        first = value[0] if several else value
+        dtype = np.dtype(np.float64 if first.dtype == torch.float64 else np.float32)
+        call = Call(
+            self.graph.operator(node),
+            arguments,
+            shapes,
+            dtype,
+            self.record.makers,
+            self._emit(node),
+        )
+        result = translated.translate(call)
+        results = result if isinstance(result, list) else [result]
+        for signal, shape in zip(results, shapes, strict=False):
+            if signal.shape != shape:
+                raise ValueError(f"its result would have the shape {signal.shape}, not {shape}")
+        return results if several else results[0]
+
+    def _emit(self, node: Any) -> Any:
+        def emit(layer: Layer, sources: tuple[Signal, ...]) -> Signal:
+            signal = self.record.emit("", layer, sources)
+            self.names.add(node, self.graph.operator(node), layer, signal)
+            return signal
+
+        return emit
+
+    def network(self, output: Signal) -> Network:
+        """The network that gives `output`."""
+        return self.record.network(self.graph.shapes, output, self.names.taken)
+
+
+class _Unknown(Exception):  # noqa: N818 - it only leads to the error
+    """There is no such operator in the table."""
+
+
+class _Held:
+    """A value in the place of a node: PyTorch's own map would look into lists of them."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _released(given: Any) -> Any:
+    if isinstance(given, _Held):
+        return given.value
+    if isinstance(given, (list, tuple)):
+        return [_released(part) for part in given]
+    return given
+
+
+def _numbers() -> tuple[type, ...]:
+    torch = require("torch", "torch")
+    return (bool, int, float, torch.SymInt, torch.SymFloat, torch.SymBool)

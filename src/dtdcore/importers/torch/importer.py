@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks from PyTorch modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtdcore.arrays import require
+from dtdcore.importers.torch.export import (
+    as_example,
+    check_module,
+    evaluating,
+    export,
+    in_single,
+    is_dynamic,
+)
+from dtdcore.importers.torch.graph import Graph, Translation
+from dtdcore.importers.torch.verify import verify_network
+from dtdcore.network import Network
+
+#: Samples of the example that the network is compared on: a whole data set would take its time.
+VERIFIED = 16
+
+
+def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
+    """The network that a PyTorch module computes in eval mode.
+
+    The module is exported by torch.export, so that everything that runs counts, whether it is a
+    module, a function, an operation in place or a module used twice. Layers are named after the
+    modules they come from ("layer1.0.conv1"), functions after module and function
+    ("layer1.0.add"). The network takes batches of any size. A softmax at the very end is left out,
+    so that explanations start at the logits; `network.notes` says so. Weights are copied; the
+    module stays as it is, its training flags included.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        It must return one tensor, batch axis first. float64 stays float64; weights of half
+        precision become float32, which `network.notes` says.
+    example : tensor or array, tuple or dict of them
+        A batch of inputs, batch axis first; its shape and device count. A tuple holds the
+        arguments of `forward`, a dict those by name (or the one argument that is a dict); several
+        inputs are those of the network under the names of the arguments.
+    verify : bool
+        Compare the network's forward pass with the module's own output on the example (its
+        first 16 samples) and on random inputs: numbers may differ by 1e-4 of the largest
+        absolute number of a value (1e-9 for float64).
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If torch.export cannot export the module, an operator (or a kind of it) is not supported,
+        naming operator and module, or if the verification fails, naming the first node that
+        differs.
+    TypeError
+        If module or example is something else.
+    ImportError
+        If PyTorch is not installed (extra `dtdcore[torch]`).
+    """
+    require("torch", "torch")
+    check_module(module)
+    module, note = in_single(module)
+    call = as_example(module, example)
+    title = type(module).__name__
+    with evaluating(module):
+        names = list(example) if isinstance(example, dict) and not call.kwargs else None
+        graph = Graph(export(module, call), title, names)
+        softmax = graph.trailing_softmax()
+        translation = Translation(graph)
+        result = translation.run(softmax)
+        try:
+            network = translation.network(result)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{title}: {error}") from None
+        if verify:
+            some = call.first(VERIFIED) if is_dynamic(graph.program) else call
+            verify_network(network, translation, module, some)
+    notes = [] if note is None else [note]
+    if softmax is not None:
+        name = graph.operator(softmax).strip("_")
+        notes.append(f"the {name} at the end is left out: the output are logits")
+    network.notes, network.producer = tuple(notes), "pytorch"
+    return network

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""An imported network compared with the PyTorch module it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from dtdcore.arrays import require
+from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.torch.export import Example
+from dtdcore.importers.torch.graph import Translation
+from dtdcore.network import Network
+
+
+def verify_network(
+    network: Network, translation: Translation, module: Any, example: Example
+) -> None:
+    """Compare with the module's own output, on the example and on random inputs.
+
+    Raises
+    ------
+    ValueError
+        If the network, or the graph that torch.export gave, differs from the module.
+    """
+    title = translation.graph.title_of_module
+    held = {node.name for node in network.nodes}
+    compared = [(node, signal) for node, signal in translation.compared if signal.name in held]
+    output = translation.graph.output
+    for call in _calls(example):
+        own = _array(module(*call.args, **call.kwargs))
+        if own.shape[:1] != (call.batch,):
+            raise ValueError(
+                f"{title}: for a batch of {call.batch} the module gives the shape {own.shape}, "
+                "without the batch axis: make an example of more samples, or keep that axis"
+            )
+        last = [node for node, _ in compared[-1:]]
+        theirs = _values(translation, call, [*last, output])
+        found = difference(theirs[output], own, _tolerance(own))
+        if found:
+            raise ValueError(
+                f"{title}: the graph that torch.export made of it differs from what the module "
+                f"gives, {found}: does it draw random numbers, or keep something between calls?"
+            )
+        if not compared or not _differs(network, translation, call, theirs, *compared[-1]):
+            continue
+        theirs = _values(translation, call, [node for node, _ in compared])
+        for node, signal in compared:
+            found = _differs(network, translation, call, theirs, node, signal)
+            if found:
+                raise ValueError(
+                    f"{translation.graph.title(node)}: here the imported network differs first "
+                    f"from PyTorch, {found}. Please report this; verify=False imports it anyway"
+                )
+
+
+def _calls(example: Example) -> list[Example]:
+    """The example, and random numbers of its shapes."""
+    torch = require("torch", "torch")
+    rng = np.random.default_rng(1512)
+    calls = [example]
+    for scale in SCALES:
+        tensors = []
+        for tensor in example.tensors():
+            numbers = rng.normal(0, scale, tuple(tensor.shape))
+            if not tensor.is_floating_point():
+                numbers = np.clip(np.rint(np.abs(numbers)), 0, 127)
+            tensors.append(torch.from_numpy(numbers).to(tensor.device, tensor.dtype))
+        calls.append(example.with_tensors(tensors))
+    return calls
+
+
+def _values(translation: Translation, call: Example, nodes: Collection[Any]) -> dict[Any, Any]:
+    """What PyTorch computes at some nodes of the graph."""
+    torch = require("torch", "torch")
+    graph, wanted, values = translation.graph, set(nodes), {}
+
+    class Recorder(torch.fx.Interpreter):
+        def run_node(self, node: Any) -> Any:
+            result = super().run_node(node)
+            if node in wanted:
+                values[node] = _array(result)
+            return result
+
+    inputs = iter(call.tensors())
+    placeholders = [node for node in graph.nodes.values() if node.op == "placeholder"]
+    given = [
+        graph.constants[n.name] if n.name in graph.constants else next(inputs) for n in placeholders
+    ]
+    Recorder(graph.program.graph_module).run(*given)
+    return values
+
+
+def _differs(
+    network: Network,
+    translation: Translation,
+    call: Example,
+    theirs: dict[Any, np.ndarray],
+    node: Any,
+    signal: Any,
+) -> str | None:
+    """How a value differs, in words; None if it does not."""
+    names = translation.graph.inputs.values()
+    x = {name: _array(tensor) for name, tensor in zip(names, call.tensors(), strict=True)}
+    tolerance = _tolerance(theirs[node])
+    try:
+        ours = network.forward(x if len(x) > 1 else next(iter(x.values())), node=signal.name)
+    except FloatingPointError as error:
+        return str(error) if np.all(np.isfinite(theirs[node])) else None
+    return difference(ours, theirs[node], tolerance)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    array = tensor.detach().cpu().numpy()
+    return array if array.dtype == np.float64 else array.astype(np.float32)
+
+
+def _tolerance(array: np.ndarray) -> float:
+    return TOLERANCE[array.dtype.name]

@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""PyTorch operators that pool, pad or resize images."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dtdcore.importers.building import affine, reshaped, transposed
+from dtdcore.importers.operators import Operators
+from dtdcore.importers.record import Signal
+from dtdcore.importers.torch.call import Call
+from dtdcore.importers.windows import cut, enlarged, framed, picked, reduced
+from dtdcore.layers import AvgPool, GlobalPool, MaxPool, SumPool
+
+OPERATORS = Operators()
+
+#: What np.pad calls PyTorch's modes of padding with the numbers of the image.
+MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+@OPERATORS.add(
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+    becomes="`MaxPool`",
+)
+def max_pool(call: Call) -> Signal:
+    """Maxima over windows."""
+    x = call.x
+    axes = len(x.shape) - 1
+    size = call.wholes("kernel_size", axes)
+    stride, padding = call.wholes("stride", axes, size), call.wholes("padding", axes, 0)
+    dilation = call.wholes("dilation", axes, 1)
+    return call.emit(MaxPool(size, stride, padding, dilation, call.flag("ceil_mode")), x)
+
+
+@OPERATORS.add(
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", becomes="`AvgPool`; `SumPool` with divisor_override"
+)
+def avg_pool(call: Call) -> Signal:
+    """Averages over windows."""
+    x = call.x
+    axes = len(x.shape) - 1
+    size = call.wholes("kernel_size", axes)
+    stride, padding = call.wholes("stride", axes, size), call.wholes("padding", axes, 0)
+    ceil = call.flag("ceil_mode")
+    if call.has("divisor_override"):
+        y = call.emit(SumPool(size, stride, padding, ceil=ceil), x)
+        return affine(call, y, np.array(1 / call.whole("divisor_override"), call.dtype), None)
+    count = call.flag("count_include_pad", True)
+    return call.emit(AvgPool(size, stride, padding, ceil=ceil, count_padding=count), x)
+
+
+@OPERATORS.add(
+    *(f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3)),
+    becomes="`GlobalPool`, `AvgPool`, `MaxPool`: where one size divides the other",
+)
+def adaptive_pool(call: Call) -> Signal:
+    """Windows that follow from the size of the output."""
+    x, sizes = call.x, call.shape[1:]
+    average = "avg" in call.operator
+    if set(sizes) == {1}:
+        y = call.emit(GlobalPool("average" if average else "max"), x)
+    else:
+        window, times = [], []
+        for size, new in zip(x.shape[1:], sizes, strict=True):
+            if size % new and new % size:
+                raise ValueError(f"one of the sizes {x.shape[1:]} and {sizes} must divide another")
+            window.append(max(size // new, 1))
+            times.append(max(new // size, 1))
+        y = x
+        if set(window) != {1}:
+            y = call.emit((AvgPool if average else MaxPool)(tuple(window)), x)
+        y = enlarged(call, y, [1, *times])
+    return y
+
+
+@OPERATORS.add("mean", "sum", "amax", "max", becomes="`GlobalPool`")
+def reduce(call: Call) -> Signal:
+    """Over all pixels, or over other axes that are brought to the place of pixels."""
+    kind = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}[call.operator]
+    x, dims = call.x, call.value("dim")
+    if dims is None or dims == []:
+        raise ValueError("it reduces the batch axis too")
+    dims = dims if isinstance(dims, (list, tuple)) else [dims]
+    over = {call.axis(dim, x) for dim in dims}
+    return reduced(call, x, kind, over, call.flag("keepdim"))
+
+
+@OPERATORS.add("pad", "constant_pad_nd", becomes="`Pad`; `Slice` and `Concat` in other modes")
+def pad(call: Call) -> Signal:
+    """A frame of a constant, or of the numbers of the image; negative widths cut."""
+    x, widths, mode = call.x, call.value("pad"), call.value("mode", "constant")
+    if not all(type(width) is int for width in widths) or len(widths) > 2 * len(x.shape):
+        raise ValueError(f"pad must be two whole numbers for each axis of a sample, got {widths}")
+    rank = len(x.shape)
+    before, after = [0] * rank, [0] * rank
+    for i in range(len(widths) // 2):
+        before[rank - 1 - i], after[rank - 1 - i] = widths[2 * i : 2 * i + 2]
+    if mode == "constant":
+        for axis in range(rank):
+            first, last = -min(before[axis], 0), x.shape[axis] + min(after[axis], 0)
+            x = cut(call, x, axis, slice(first, last))
+        frame = [[max(width, 0) for width in part] for part in (before, after)]
+        return framed(call, x, *frame, call.number("value", 0.0))
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r} is unknown")
+    for axis, pair in enumerate(zip(before, after, strict=True)):
+        if any(pair):
+            x = picked(call, x, axis, np.pad(np.arange(x.shape[axis]), pair, MODES[mode]))
+    return x
+
+
+@OPERATORS.add(
+    *(
+        f"{name}{axes}d"
+        for name in ("upsample_nearest", "_upsample_nearest_exact")
+        for axes in "123"
+    ),
+    becomes="`Upsample`: by whole numbers",
+)
+def upsample(call: Call) -> Signal:
+    """Each number repeated."""
+    x = call.x
+    if any(new % size for new, size in zip(call.shape, x.shape, strict=True)):
+        raise ValueError(f"from {x.shape} to {call.shape}: only whole numbers of times")
+    return enlarged(call, x, [new // size for new, size in zip(call.shape, x.shape, strict=True)])
+
+
+@OPERATORS.add("pixel_shuffle", "pixel_unshuffle", becomes="`Reshape` and `Transpose`")
+def pixel_shuffle(call: Call) -> Signal:
+    """Channels to pixels, or pixels to channels."""
+    x, up = call.x, call.operator == "pixel_shuffle"
+    times = call.whole("upscale_factor" if up else "downscale_factor")
+    channels, height, width = call.shape if not up else x.shape
+    inner = (channels // times**2, times, times)
+    if up:  # (c, r, r, h, w) -> (c, h, r, w, r)
+        y = transposed(call, reshaped(call, x, (*inner, height, width)), (0, 3, 1, 4, 2))
+    else:  # (c, h, r, w, r) -> (c, r, r, h, w)
+        y = reshaped(call, x, (inner[0], height, times, width, times))
+        y = transposed(call, y, (0, 2, 4, 1, 3))
+    return reshaped(call, y, call.shape)
+
+
+@OPERATORS.add("channel_shuffle", "native_channel_shuffle", becomes="`Reshape` and `Transpose`")
+def channel_shuffle(call: Call) -> Signal:
+    """The channels of groups in turn."""
+    x, groups = call.x, call.whole("groups")
+    y = reshaped(call, x, (groups, x.shape[0] // groups, math.prod(x.shape[1:])))
+    return reshaped(call, transposed(call, y, (1, 0, 2)), x.shape)
