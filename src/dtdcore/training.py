@@ -22,7 +22,7 @@ from dtdcore.training_options import (
     check_units,
     learning_rates,
     pooled_units,
-    progress_bar,
+    training_bar,
 )
 from dtdcore.training_state import (
     PROBES,
@@ -322,7 +322,7 @@ class DetectionPoolingNet:
         most = int(WORK / (self.batch_size * state.multiplications)) + 1
         stops = callback is not None or self.early_stopping
         x_kept, y_kept = x[validation], y[validation]
-        with progress_bar(self.progress, self.iterations, state.iteration) as advance:
+        with training_bar(self.progress, self.iterations, state.iteration) as advance:
             while state.iteration < self.iterations and not self._is_over(state):
                 first = state.iteration
                 count = min(most, MOST_ITERATIONS, self.iterations - first)

@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import check_count, check_number, require
+from dtdcore.arrays import check_count, check_number
+from dtdcore.progress import progress_bar
 
 LearningRate = float | str | Callable[[int], float] | Sequence[tuple[int, float]]
 Units = Sequence[tuple[int, int | None]]
@@ -123,26 +122,20 @@ def learning_rates(
 
 
 @contextmanager
-def progress_bar(
+def training_bar(
     progress: bool | str, total: int, initial: int
 ) -> Iterator[Callable[[int, float], None] | None]:
-    """A function advance(iterations, loss) that moves a bar by tqdm, or None without a bar.
+    """A function advance(iterations, loss) that moves a progress bar, or None without one.
 
     Raises
     ------
     ImportError
         If `progress` is True and tqdm is not installed.
     """
-    if progress == "auto":
-        progress = importlib.util.find_spec("tqdm") is not None and sys.stderr.isatty()
-    if not progress:
-        yield None
-        return
-    tqdm = require("tqdm", "train")
-    with tqdm.tqdm(total=total, initial=initial, unit="it", desc="training") as bar:
+    with progress_bar(progress, total, "it", "training", initial) as bar:
 
         def advance(iterations: int, loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
             bar.update(iterations)
 
-        yield advance
+        yield None if bar is None else advance

@@ -10,13 +10,14 @@ from typing import Any
 
 from dtdcore.arrays import require
 from dtdcore.commands.arguments import note, positive, whole
-from dtdcore.commands.model_arguments import Job, add_model_arguments, open_job
+from dtdcore.commands.model_arguments import add_model_arguments, open_job
 from dtdcore.evaluate import Perturbation
 from dtdcore.evaluate.fills import FILLS
 from dtdcore.evaluate.perturbation import SCORES
 from dtdcore.experiments.reports import to_json, write_figure, write_json
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.evaluating import RANDOM, evaluate, make_methods
+from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS
 
 HELP = "compare heatmaps by region perturbation: which method finds what counts?"

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from dtdcore.arrays import require
 from dtdcore.commands.arguments import note
-from dtdcore.commands.model_arguments import Job, add_model_arguments, open_job
+from dtdcore.commands.model_arguments import add_model_arguments, open_job
 from dtdcore.experiments.reports import to_json
 from dtdcore.explainers import Explainer
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.explaining import Outcome
 from dtdcore.jobs.explaining import run as explain_all
 from dtdcore.jobs.findings import as_json, hints, table
+from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS, explainer, redistributes
 from dtdcore.jobs.output_folder import OutputFolder
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from dtdcore.commands.arguments import note, positive, whole
 from dtdcore.convenience import load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.jobs import UserError, user_errors
-from dtdcore.jobs.batches import Batches, batches
 from dtdcore.jobs.checking import check_values
 from dtdcore.jobs.inputs import Source, find_inputs
-from dtdcore.jobs.labels import Target, parse_target, read_labels
+from dtdcore.jobs.job import Job
+from dtdcore.jobs.labels import parse_target, read_labels
 from dtdcore.jobs.producers import preset_of_producer
 from dtdcore.network import Network
 from dtdcore.preprocessing import (
@@ -35,34 +34,6 @@ from dtdcore.runtime import set_num_threads
 
 #: Numbers of a default batch: 13 pictures of 224 pixels.
 _NUMBERS = 2**21
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A network and the inputs to run it on, all checked."""
-
-    network: Network
-    sources: list[Source]
-    #: What pictures go through; None where there are only numbers and no preset was named.
-    preprocessing: Preprocessing | None
-    #: Where the inputs lie: `DeepTaylor` takes it.
-    domain: Domain
-    labels: list[str] | None
-    target: Target
-    #: Samples of a batch.
-    batch: int
-    #: Bytes; None: no bound.
-    max_memory: int | None
-
-    @property
-    def total(self) -> int:
-        """Samples in all."""
-        return sum(source.count for source in self.sources)
-
-    def batches(self) -> Batches:
-        """The inputs, read lazily; each call begins anew."""
-        shape = self.network.input_shape
-        return batches(self.sources, self.preprocessing, shape, self.batch, self.network.dtype)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

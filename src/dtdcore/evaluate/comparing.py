@@ -13,9 +13,9 @@ from dtdcore.arrays import as_batch
 from dtdcore.evaluate.comparison import ORDERS, Comparison
 from dtdcore.evaluate.curves import Curve
 from dtdcore.evaluate.perturbation import Perturbation, Prepared
-from dtdcore.evaluate.progress import progress_bar
 from dtdcore.explanation import Explanation
 from dtdcore.network import Network
+from dtdcore.progress import progress_bar
 from dtdcore.targets import choose_targets, pick
 
 
@@ -129,8 +129,8 @@ def compare(
         ranks += [most if order == "most" else most[:, ::-1] for order in orders]
         plan += [(name, order, 1) for order in orders]
     total = len(prepared.x) * len(ranks) * len(prepared.filled)
-    with progress_bar(progress, total) as advance:
-        scores = prepared.scores(ranks, chosen, advance)
+    with progress_bar(progress, total, "input", "perturbing") as bar:
+        scores = prepared.scores(ranks, chosen, None if bar is None else bar.update)
     curves: dict[str, dict[str, Curve]] = {name: {} for name in checked}
     start = 0
     for name, order, count in plan:

@@ -186,7 +186,10 @@ class Prepared:
         )
 
     def scores(
-        self, orders: list[np.ndarray], target: np.ndarray, advance: Callable[[int], object]
+        self,
+        orders: list[np.ndarray],
+        target: np.ndarray,
+        advance: Callable[[int], object] | None = None,
     ) -> np.ndarray:
         """What the network says of `target` while regions are replaced in these orders.
 
@@ -197,8 +200,8 @@ class Prepared:
         ----------
         orders : list of int arrays (n, regions)
         target : int array (n,)
-        advance : callable
-            Is told how many scores are known.
+        advance : callable, optional
+            Is told how many more scores are known.
 
         Returns
         -------
@@ -229,7 +232,7 @@ class _Stream:
         network: Network,
         x: np.ndarray,
         options: Perturbation,
-        advance: Callable[[int], object],
+        advance: Callable[[int], object] | None,
     ) -> None:
         self.network, self.advance = network, advance
         self.probability = options.score == "probability"
@@ -266,7 +269,8 @@ class _Stream:
         output = rows(self.network.forward(self.inputs[: len(self.waiting)]))
         for said, (result, where, target) in zip(output, self.waiting, strict=True):
             result[where] = _probability(said, target) if self.probability else said[target]
-        self.advance(sum(len(where) for _, where, _ in self.waiting))
+        if self.advance is not None:
+            self.advance(sum(len(where) for _, where, _ in self.waiting))
         self.waiting.clear()
 
 

@@ -4,27 +4,23 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import require
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
 from dtdcore.jobs.batches import Batch
 from dtdcore.jobs.findings import Finding, findings, probabilities
 from dtdcore.jobs.heatmap_file import HeatmapFile
+from dtdcore.jobs.job import Job
 from dtdcore.jobs.output_folder import OutputFolder
 from dtdcore.jobs.pictures import Gallery
-
-if TYPE_CHECKING:
-    from dtdcore.commands.model_arguments import Job
+from dtdcore.progress import progress_bar
 
 
 @dataclass
@@ -70,11 +66,12 @@ def run(
             files[name] = HeatmapFile(folder.heatmaps(name), repr(job.preprocessing))
             stack.callback(files[name].close)
         gallery = Gallery(job, list(explainers), folder) if pictures else None
-        advance = stack.enter_context(_progress(progress, job.total))
+        bar = stack.enter_context(progress_bar(progress, job.total, "input", "explaining"))
         batches = job.batches()
         for batch in batches:
             _explain_batch(job, batch, explainers, files, gallery, outcome)
-            advance(len(batch.names))
+            if bar is not None:
+                bar.update(len(batch.names))
         outcome.failures += batches.failures
         if gallery is not None:
             gallery.finish()
@@ -139,15 +136,3 @@ def _reason(error: Exception) -> str:
     """What is wrong with a sample, in one line, without its number in a batch of one."""
     text = str(error).replace(" for sample 0, target number 0", "").replace(" for sample 0", "")
     return " ".join(text.split())
-
-
-@contextmanager
-def _progress(progress: bool | str, total: int) -> Iterator[Any]:
-    """A function that moves the bar by so many inputs."""
-    if progress == "auto":
-        progress = importlib.util.find_spec("tqdm") is not None and sys.stderr.isatty()
-    if not progress:
-        yield lambda count: None
-        return
-    with require("tqdm", "explain").tqdm(total=total, unit="input", desc="explaining") as bar:
-        yield bar.update

@@ -7,18 +7,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import rows
 from dtdcore.audit import format_table
 from dtdcore.explanation import Explanation
+from dtdcore.jobs.job import Job
 from dtdcore.layers import Softmax
 from dtdcore.network import Network
-
-if TYPE_CHECKING:
-    from dtdcore.commands.model_arguments import Job
 
 #: The share of f that may be lost without a word.
 _SMALL = 0.01

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dtdcore.arrays import require
 from dtdcore.files import whole_file
 from dtdcore.jobs.batches import Batch
 from dtdcore.jobs.findings import Finding
+from dtdcore.jobs.job import Job
 from dtdcore.jobs.output_folder import PER_SHEET, OutputFolder
 from dtdcore.jobs.panels import (
     QUANTILE,
@@ -29,9 +30,6 @@ from dtdcore.jobs.panels import (
 )
 from dtdcore.plots import draw_bars
 from dtdcore.preprocessing import picture_axes
-
-if TYPE_CHECKING:
-    from dtdcore.commands.model_arguments import Job
 
 #: Method, R_p of one input ([k,] *input shape), and a finding for each target.
 Explained = tuple[str, np.ndarray, list[Finding]]

@@ -28,7 +28,7 @@ from dtdcore.relevance_models.units import Unit, detection_units, same_network
 from dtdcore.rules import ZPlus
 from dtdcore.targets import choose_targets, one_hot, pick
 from dtdcore.training import NotTrainedError
-from dtdcore.training_options import progress_bar
+from dtdcore.training_options import training_bar
 from dtdcore.training_state import Batches
 
 #: Version of the file format of `MinMax.save`.
@@ -211,7 +211,7 @@ class MinMax(RelevanceModel):
         losses: dict[int, np.ndarray] = {}
         explained: dict[int, float] = {}
         total = self.iterations * (len(units) - 1)
-        with progress_bar(self.progress, total, 0) as advance:
+        with training_bar(self.progress, total, 0) as advance:
 
             def train(place: int, signals: _Signals) -> MinMaxLayer:
                 layers[place], losses[place] = self._train(units[place], signals, advance)
