@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,21 @@ NETS = {
     "resnet20": ("torchvision", (3, 32, 32), "logits"),
     "mnist-8": ("none", (1, 28, 28), "Plus214_Output_0"),
 }
+
+
+def parse_with_data(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line, with the folder of the real data as --data."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("DTDCORE_DATA"),
+        help="folder with models, photos, cifar10 and mnist (default: $DTDCORE_DATA)",
+    )
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("give --data, or set DTDCORE_DATA")
+    options.data = Path(options.data)
+    return options
 
 
 def preprocessing(net: str) -> Preprocessing:

@@ -10,14 +10,13 @@ time over the time of ONNX Runtime's forward pass in the same run (medians).
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from harness import RESULTS, Worker, environment, measure, write_result
-from real_inputs import NETS, read_inputs
+from real_inputs import NETS, parse_with_data, read_inputs
 
 CONTENDERS = {"onnxruntime": "onnxruntime_real", "dtdcore": "dtdcore_real"}
 
@@ -25,21 +24,12 @@ CONTENDERS = {"onnxruntime": "onnxruntime_real", "dtdcore": "dtdcore_real"}
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("DTDCORE_DATA"),
-        help="folder with models, photos, cifar10 and mnist (default: $DTDCORE_DATA)",
-    )
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, default=RESULTS / "real-nets.json")
-    options = parser.parse_args()
-    if options.data is None:
-        parser.error("give --data, or set DTDCORE_DATA")
-    return options
+    return parse_with_data(parser)
 
 
 def main() -> None:

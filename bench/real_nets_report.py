@@ -10,7 +10,6 @@ proportional pooling, winner pooling and sensitivity are (pixels, relevance summ
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import onnxruntime
 
 import dtdcore as dtd
 from harness import RESULTS, environment, write_result
-from real_inputs import NETS, preprocessing, read_inputs
+from real_inputs import NETS, parse_with_data, preprocessing, read_inputs
 
 #: Row of the table -> key of the numbers.
 ROWS = {
@@ -127,14 +126,11 @@ def measure(net: str, data: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     """Measure, print a markdown table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("DTDCORE_DATA"))
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--count", type=int, default=1000, help="inputs where there are so many")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, default=RESULTS / "real-nets-report.json")
-    options = parser.parse_args()
-    if options.data is None:
-        parser.error("give --data, or set DTDCORE_DATA")
+    options = parse_with_data(parser)
     dtd.set_num_threads(options.threads)
     results = [measure(net, options.data, options.count) for net in options.nets]
     print(f"| | {' | '.join(options.nets)} |\n|{'---|' * (len(results) + 1)}")

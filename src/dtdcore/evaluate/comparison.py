@@ -76,6 +76,10 @@ class Comparison:
         """(n,): AOPC for the order "most" or "least", or the "area" between both."""
         return self.area(method) if what == "area" else self.curve(method, what).aopc
 
+    def average(self, method: str, what: str = "area") -> tuple[float, float, float]:
+        """Mean, low and high: a measure averaged over samples, with its band (see `measure`)."""
+        return self._band(self.measure(method, what))
+
     def difference(self, method: str, other: str, what: str = "area") -> tuple[float, float, float]:
         """How much larger the measure is than that of another method on the same samples.
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Region perturbation of heatmaps of MNIST pairs, by several methods: `python bench/evaluate.py`.
+"""Region perturbation of heatmaps of MNIST pairs by several methods: `bench/evaluate_pairs.py`.
 
 Trains the one-layer network of `dtdcore mnist` with fewer iterations and explains held-out pairs
 that show the digit. Regions of 4x4 pixels are replaced by three fills. MNIST is read from the
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=60_000)
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, default=RESULTS / "evaluate.json")
+    parser.add_argument("--json", type=Path, default=RESULTS / "evaluate-pairs.json")
     options = parser.parse_args()
     dtd.set_num_threads(options.threads)
     network = trained(options.iterations)
