@@ -14,17 +14,16 @@ from dtdcore.importers.torch import operators as torch_operators
 README = Path(__file__).parents[1] / "README.md"
 
 
-@pytest.mark.parametrize(
-    ("title", "module"),
-    [
-        ("ONNX", onnx_operators),
-        ("PyTorch", torch_operators),
-        ("Keras", keras_operators),
-        ("scikit-learn", sklearn_importer),
-    ],
-)
-def test_it_has_the_tables_of_what_can_be_imported(title, module):
+TABLES = {
+    "ONNX": onnx_operators.markdown(),
+    "PyTorch": torch_operators.markdown(),
+    "Keras": keras_operators.markdown(),
+    "scikit-learn": sklearn_importer.operators().markdown("scikit-learn"),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_it_has_the_tables_of_what_can_be_imported(table):
     if not README.exists():
         pytest.skip("the tests run without the README")
-    table = module.operators().markdown(title)
     assert table in README.read_text(encoding="utf-8"), table
