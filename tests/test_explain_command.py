@@ -105,6 +105,24 @@ def test_everything_is_written(place, capsys):
     assert saved["files"].tolist() == ["a", "b", "c"]
 
 
+def test_other_tensors_of_the_model(place):
+    """--output-tensor explains a pixel of a feature map, --input-tensor starts at one."""
+    assert run("net.onnx", "photos", "--output-tensor", "r", "--no-pictures") == 0
+    saved = content("heatmaps/heatmaps.npz")
+    part = dtd.from_onnx("net.onnx", outputs="r")
+    x = saved["inputs"]
+    again = dtd.DeepTaylor(part, dtd.Box(0, 1))(x)
+    np.testing.assert_array_equal(saved["relevance"], again.relevance)
+    np.testing.assert_array_equal(saved["output"], part.forward(x))
+    assert np.any(saved["relevance"])
+    np.save("features.npy", part.forward(x))
+    tensor = ["--input-tensor", "r=6,8,8", "--domain", "nonnegative", "--no-pictures"]
+    assert cli.main(["explain", "net.onnx", "features.npy", *tensor, "--out", "rest"]) == 0
+    rest = dtd.from_onnx("net.onnx", inputs={"r": (6, 8, 8)})
+    again = dtd.DeepTaylor(rest, dtd.NonNegative())(part.forward(x))
+    np.testing.assert_array_equal(content("rest/heatmaps.npz")["relevance"], again.relevance)
+
+
 def test_batches_leave_the_same_bytes(place):
     assert run("net.onnx", "photos", "--out", "one", "--batch", 1, "--no-pictures") == 0
     assert run("net.onnx", "photos", "--out", "all", "--max-memory", "1M", "--no-pictures") == 0

@@ -46,7 +46,7 @@ def test_z_box_is_that_of_weights_that_were_merged_by_hand(rng):
     explanation = dtd.DeepTaylor(scaled(rest, float), dtd.Box(LOW, HIGH))(x, 1)
     a = ref.dense(x, w, b)
     y = ref.dense(np.maximum(a, 0), two.weight, two.bias)
-    np.testing.assert_allclose(explanation.output, y, rtol=1e-12)
+    np.testing.assert_allclose(explanation.output, y, rtol=1e-12, atol=1e-12)
     start = np.zeros_like(y)
     start[:, 1] = np.maximum(y[:, 1], 0)
     assert np.count_nonzero(start) > 3
