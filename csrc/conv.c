@@ -1,7 +1,6 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drivers of the convolutions: geometry, zeros around the image, tasks. */
-#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -275,22 +274,9 @@ int dtd_conv_packed_size(const dtd_conv_shape *shape, int transposed, size_t rea
     return status;
 }
 
-#define REAL float
-#define SUFFIX f32
-#define LARGEST FLT_MAX
-#include "term_facts.h"
-#include "conv_impl.h"
-#include "conv_calls.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
-
-#define REAL double
-#define SUFFIX f64
-#define LARGEST DBL_MAX
-#include "term_facts.h"
-#include "conv_impl.h"
-#include "conv_calls.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
+#define TEMPLATE "term_facts.h"
+#include "reals.h"
+#define TEMPLATE "conv_impl.h"
+#include "reals.h"
+#define TEMPLATE "conv_calls.h"
+#include "reals.h"

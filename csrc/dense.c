@@ -30,18 +30,9 @@ static cut cut_into(size_t size, size_t most, size_t step, size_t wanted) {
 
 static double work_of(size_t a, size_t b, size_t c) { return (double)a * (double)b * (double)c; }
 
-#define REAL float
-#define SUFFIX f32
-#include "term_facts.h"
-#include "dense_forward.h"
-#include "dense_spread.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "term_facts.h"
-#include "dense_forward.h"
-#include "dense_spread.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "term_facts.h"
+#include "reals.h"
+#define TEMPLATE "dense_forward.h"
+#include "reals.h"
+#define TEMPLATE "dense_spread.h"
+#include "reals.h"

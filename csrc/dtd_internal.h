@@ -8,9 +8,12 @@
 #ifndef DTD_INTERNAL_H
 #define DTD_INTERNAL_H
 
+#include <float.h>
+#include <math.h>
+
 #include "dtd.h"
 
-/* Templates are included once with REAL float, SUFFIX f32 and once with double, f64. */
+/* The name of a function of a template (reals.h): it ends with f32 or f64. */
 #define DTD_JOIN_(name, suffix) name##_##suffix
 #define DTD_JOIN(name, suffix) DTD_JOIN_(name, suffix)
 #define NAME(name) DTD_JOIN(name, SUFFIX)
@@ -81,31 +84,15 @@ typedef enum {
 /* Channels in a block of a blocked image. */
 #define DTD_BLOCK (DTD_BLOCK_BYTES / sizeof(REAL))
 
-#define REAL float
-#define SUFFIX f32
-#include "jobs.h"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX f64
-#include "jobs.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "jobs.h"
+#include "reals.h"
 
 /* The table of one ISA level. */
 typedef struct {
-#define REAL float
-#define SUFFIX f32
 #define KERNEL(name, arguments) void(*NAME(name)) arguments;
-#include "kernels.def"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX f64
-#include "kernels.def"
+#define TEMPLATE "kernels.def"
+#include "reals.h"
 #undef KERNEL
-#undef REAL
-#undef SUFFIX
 } dtd_kernels;
 
 extern const dtd_kernels dtd_kernels_base;

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drivers of the quotient of relevance and z, and, without a micro-kernel, of sums of rows and the search for strange
  * inputs. Long rows are cut into chunks of a fixed length, whose sums are added in order. */
-#include <float.h>
-
 #include "dtd_internal.h"
 
 enum { QUOTIENT_CHUNK = 4096, ROW_CHUNK = 1 << 16 };
@@ -18,18 +16,5 @@ void dtd_add_accounts(size_t rows, size_t chunks, const double *totals, double *
     }
 }
 
-#define REAL float
-#define SUFFIX f32
-#define LARGEST FLT_MAX
-#include "elementwise_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
-
-#define REAL double
-#define SUFFIX f64
-#define LARGEST DBL_MAX
-#include "elementwise_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
+#define TEMPLATE "elementwise_impl.h"
+#include "reals.h"

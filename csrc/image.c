@@ -6,14 +6,5 @@
 /* Pixels of one block that a task takes. */
 enum { PIXELS = 1024, LRN_PIXELS = 256 };
 
-#define REAL float
-#define SUFFIX f32
-#include "image_impl.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "image_impl.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "image_impl.h"
+#include "reals.h"

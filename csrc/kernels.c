@@ -5,8 +5,6 @@
  * set to its suffix; it gives nothing to the linker but the table dtd_kernels_<level>. Serial; no failure but asserts.
  */
 #include <assert.h>
-#include <float.h>
-#include <math.h>
 
 #include "dtd_internal.h"
 #include "vec.h"
@@ -31,58 +29,31 @@
 /* Accumulators of a tile at most, a multiple of 4. */
 enum { FORWARD_MOST = 24, SPREAD_MOST = 28 };
 
-#define REAL float
-#define SUFFIX f32
-#define LARGEST FLT_MAX
-#define SMALLEST FLT_MIN
-#define POWER powf
-#include "kernels_term.h"
-#include "kernels_forward.h"
-#include "kernels_spread.h"
-#include "kernels_train.h"
-#include "kernels_quotient.h"
-#include "kernels_conv.h"
-#include "kernels_narrow.h"
-#include "kernels_image.h"
-#include "kernels_sums.h"
-#include "kernels_pool.h"
-#include "kernels_lrn.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
-#undef SMALLEST
-#undef POWER
-
-#define REAL double
-#define SUFFIX f64
-#define LARGEST DBL_MAX
-#define SMALLEST DBL_MIN
-#define POWER pow
-#include "kernels_term.h"
-#include "kernels_forward.h"
-#include "kernels_spread.h"
-#include "kernels_train.h"
-#include "kernels_quotient.h"
-#include "kernels_conv.h"
-#include "kernels_narrow.h"
-#include "kernels_image.h"
-#include "kernels_sums.h"
-#include "kernels_pool.h"
-#include "kernels_lrn.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
-#undef SMALLEST
-#undef POWER
+#define TEMPLATE "kernels_term.h"
+#include "reals.h"
+#define TEMPLATE "kernels_forward.h"
+#include "reals.h"
+#define TEMPLATE "kernels_spread.h"
+#include "reals.h"
+#define TEMPLATE "kernels_train.h"
+#include "reals.h"
+#define TEMPLATE "kernels_quotient.h"
+#include "reals.h"
+#define TEMPLATE "kernels_conv.h"
+#include "reals.h"
+#define TEMPLATE "kernels_narrow.h"
+#include "reals.h"
+#define TEMPLATE "kernels_image.h"
+#include "reals.h"
+#define TEMPLATE "kernels_sums.h"
+#include "reals.h"
+#define TEMPLATE "kernels_pool.h"
+#include "reals.h"
+#define TEMPLATE "kernels_lrn.h"
+#include "reals.h"
 
 const dtd_kernels DTD_JOIN(dtd_kernels, DTD_LEVEL) = {
-#define REAL float
-#define SUFFIX f32
 #define KERNEL(name, arguments) .NAME(name) = NAME(name),
-#include "kernels.def"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX f64
-#include "kernels.def"
+#define TEMPLATE "kernels.def"
+#include "reals.h"
 };

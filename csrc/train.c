@@ -1,7 +1,6 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Driver of training: the loop of stochastic gradient descent over the drivers of dense layers and pools. */
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,14 +12,5 @@ enum { PART_ALIGNMENT = 64 };
 /* More scratch memory than any call may want; sums of two such sizes do not overflow. */
 #define MOST_SCRATCH ((size_t)(PTRDIFF_MAX / 4))
 
-#define REAL float
-#define SUFFIX f32
-#include "train_impl.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "train_impl.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "train_impl.h"
+#include "reals.h"

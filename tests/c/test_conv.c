@@ -110,17 +110,8 @@ static void each_product(const dtd_conv_shape *shape, size_t lanes,
     }
 }
 
-#define REAL float
-#define SUFFIX f32
-#include "test_conv_impl.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "test_conv_impl.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "test_conv_impl.h"
+#include "reals.h"
 
 int main(void) {
     at_every_level(test_shapes_f32);

@@ -64,17 +64,8 @@ static size_t list_calls(dense_call *calls) {
     return count;
 }
 
-#define REAL float
-#define SUFFIX f32
-#include "test_dense_impl.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "test_dense_impl.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "test_dense_impl.h"
+#include "reals.h"
 
 int main(void) {
     at_every_level(test_ragged_f32);

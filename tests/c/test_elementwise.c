@@ -3,29 +3,8 @@
 /* Tests of elementwise.c: quotient, sums of rows, the search for elements outside. */
 #include "support.h"
 
-#define REAL float
-#define SUFFIX f32
-#define STEP ((double)FLT_EPSILON)
-#define SMALLEST FLT_MIN
-#define LARGEST FLT_MAX
-#include "test_elementwise_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef STEP
-#undef SMALLEST
-#undef LARGEST
-
-#define REAL double
-#define SUFFIX f64
-#define STEP DBL_EPSILON
-#define SMALLEST DBL_MIN
-#define LARGEST DBL_MAX
-#include "test_elementwise_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef STEP
-#undef SMALLEST
-#undef LARGEST
+#define TEMPLATE "test_elementwise_impl.h"
+#include "reals.h"
 
 int main(void) {
     at_every_level(test_quotients_f32);

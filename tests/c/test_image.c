@@ -47,17 +47,8 @@ static int pixel_of(const dtd_window *window, int axis, size_t o, size_t t, size
     return at >= window->before[axis] && *pixel < window->in[axis];
 }
 
-#define REAL float
-#define SUFFIX f32
-#include "test_image_impl.h"
-#undef REAL
-#undef SUFFIX
-
-#define REAL double
-#define SUFFIX f64
-#include "test_image_impl.h"
-#undef REAL
-#undef SUFFIX
+#define TEMPLATE "test_image_impl.h"
+#include "reals.h"
 
 static void test_level(size_t vector_bytes) {
     CHECK(vector_bytes > 0);

@@ -6,21 +6,8 @@
 static const double powers[] = {1, 2, 3, 1.5, INFINITY};
 enum { POWERS = sizeof powers / sizeof powers[0] };
 
-#define REAL float
-#define SUFFIX f32
-#define LARGEST FLT_MAX
-#include "test_pool_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
-
-#define REAL double
-#define SUFFIX f64
-#define LARGEST DBL_MAX
-#include "test_pool_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef LARGEST
+#define TEMPLATE "test_pool_impl.h"
+#include "reals.h"
 
 int main(void) {
     at_every_level(test_ragged_f32);

@@ -155,25 +155,9 @@ static void free_slow_net(const train_plan *plan, slow_net *net) {
     }
 }
 
-#define REAL float
-#define SUFFIX f32
-#define TOLERANCE 2e-4
-#define LARGEST FLT_MAX
-#include "test_train_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef TOLERANCE
-#undef LARGEST
-
-#define REAL double
-#define SUFFIX f64
-#define TOLERANCE 1e-12
-#define LARGEST DBL_MAX
-#include "test_train_impl.h"
-#undef REAL
-#undef SUFFIX
-#undef TOLERANCE
-#undef LARGEST
+#define TOLERANCE (2000 * STEP)
+#define TEMPLATE "test_train_impl.h"
+#include "reals.h"
 
 int main(void) {
     at_every_level(test_steps_f32);
