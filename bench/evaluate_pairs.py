@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 import dtdcore as dtd
 from dtdcore.datasets import digit_pairs, mnist
-from dtdcore.experiments.pairs import explainers, flat
+from dtdcore.experiments.pair_methods import flat
+from dtdcore.experiments.pairs import explainers
 from harness import RESULTS, environment, write_result
 
 PIXELS = (28, 56)

@@ -11,7 +11,7 @@ import numpy as np
 from dtdcore.arrays import require
 from dtdcore.commands.pairs import add_pair_arguments, run_pairs
 from dtdcore.datasets import digits
-from dtdcore.experiments.pairs import Setting
+from dtdcore.experiments import pairs
 
 HELP = "train on scikit-learn's digits, explain by four methods, draw the figure; no download"
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     images, labels = digits()
     order = np.random.default_rng(arguments.seed).permutation(len(images))
     test, train = np.split(order, [round(_HELD_OUT * len(order))])
-    setting = Setting(
+    setting = pairs.Setting(
         data="8x8 digits",
         train_pairs=20_000,
         test_pairs=2_000,
@@ -51,4 +51,4 @@ def run(arguments: argparse.Namespace) -> None:
     # So small a network gains nothing from a second thread, and on a busy machine threads that
     # wait for each other take many times longer. Results are the same to the bit.
     with require("threadpoolctl", "demo").threadpool_limits(limits=1):  # comes with scikit-learn
-        run_pairs("demo", arguments, *parts, setting)
+        run_pairs("demo", arguments, pairs, *parts, setting)

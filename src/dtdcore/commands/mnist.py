@@ -7,10 +7,9 @@ from __future__ import annotations
 import argparse
 
 from dtdcore.commands.arguments import add_data, whole
-from dtdcore.commands.pairs import add_pair_arguments, run_deep_pairs, run_pairs
+from dtdcore.commands.pairs import add_pair_arguments, run_pairs
 from dtdcore.datasets import mnist
-from dtdcore.experiments.deep_pairs import POOL, DeepSetting
-from dtdcore.experiments.pairs import Setting
+from dtdcore.experiments import deep_pairs, pairs
 
 HELP = "the paper's experiment on MNIST: 28x56 pixels, 400 neurons, one layer or two"
 
@@ -27,7 +26,7 @@ _DEFAULTS = {
     "explained_pairs": 1_000,
 }
 #: Training iterations of the network for each depth.
-_ITERATIONS = {1: 300_000, 2: DeepSetting.iterations}
+_ITERATIONS = {1: 300_000, 2: deep_pairs.DeepSetting.iterations}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="N",
         help="training iterations of the min-max relevance model, with --depth 2 "
-        f"(default: {DeepSetting.model_iterations})",
+        f"(default: {deep_pairs.DeepSetting.model_iterations})",
     )
     add_data(parser)
     parser.set_defaults(error=parser.error)
@@ -56,9 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     if arguments.depth == 1 and arguments.model_iterations is not None:
         arguments.error("argument --model-iterations: needs --depth 2")
-    if arguments.depth == 2 and arguments.neurons % POOL:
+    if arguments.depth == 2 and arguments.neurons % deep_pairs.POOL:
         arguments.error(
-            f"argument --neurons: expected a multiple of {POOL} with --depth 2, "
+            f"argument --neurons: expected a multiple of {deep_pairs.POOL} with --depth 2, "
             f"got {arguments.neurons}"
         )
     common = {name: getattr(arguments, name) for name in _DEFAULTS} | {
@@ -69,8 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     }
     train, test = mnist(arguments.data, "train"), mnist(arguments.data, "test")
     if arguments.depth == 1:
-        run_pairs("mnist", arguments, train, test, Setting(**common))
+        run_pairs("mnist", arguments, pairs, train, test, pairs.Setting(**common))
         return
     if arguments.model_iterations is not None:
         common["model_iterations"] = arguments.model_iterations
-    run_deep_pairs("mnist-depth-2", arguments, train, test, DeepSetting(**common))
+    setting = deep_pairs.DeepSetting(**common)
+    run_pairs("mnist-depth-2", arguments, deep_pairs, train, test, setting)

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import argparse
+from types import ModuleType
 from typing import Any
 
 from dtdcore.arrays import require
 from dtdcore.commands.arguments import add_output, note, positive, whole
-from dtdcore.experiments import deep_pairs, pairs, pairs_figure, reports
+from dtdcore.experiments import pairs_figure, reports
+from dtdcore.experiments.detection import Digits, PairSetting
 
 
 def add_pair_arguments(
@@ -48,45 +50,25 @@ def add_pair_arguments(
 def run_pairs(
     name: str,
     arguments: argparse.Namespace,
-    train: pairs.Digits,
-    test: pairs.Digits,
-    setting: pairs.Setting,
+    experiment: ModuleType,
+    train: Digits,
+    test: Digits,
+    setting: PairSetting,
 ) -> None:
-    """Run the experiment; write NAME.png, NAME.json and NAME-network.npz; print the table."""
+    """Run `experiments.pairs` or `deep_pairs`; print the table.
+
+    Writes NAME.png, NAME.json, and NAME-network.npz with the network and the relevance model that
+    was trained for it.
+    """
     require("matplotlib.figure", "plot")  # before the work, not after it
     arguments.out.mkdir(parents=True, exist_ok=True)
-    note(f"training: {setting.iterations:,} iterations of {setting.batch_size} pairs")
-    result = pairs.run(train, test, setting, progress="auto")
-    content = pairs.as_json(result)
+    note(f"training: {setting.work}")
+    result = experiment.run(train, test, setting, progress="auto")
+    content = experiment.as_json(result)
     written = [
         reports.write_figure(arguments.out / f"{name}.png", pairs_figure.draw(result)),
         reports.write_json(arguments.out / f"{name}.json", content),
-        result.network.save(arguments.out / f"{name}-network.npz"),
+        result.save(arguments.out / f"{name}-network.npz"),
     ]
-    print(reports.to_json(content) if arguments.json else pairs.table(result))
-    note("wrote " + ", ".join(str(path) for path in written))
-
-
-def run_deep_pairs(
-    name: str,
-    arguments: argparse.Namespace,
-    train: pairs.Digits,
-    test: pairs.Digits,
-    setting: deep_pairs.DeepSetting,
-) -> None:
-    """The same with two layers; NAME-network.npz holds the network and its relevance model."""
-    require("matplotlib.figure", "plot")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    note(
-        f"training: {setting.iterations:,} iterations of {setting.batch_size} pairs for the "
-        f"network, {setting.model_iterations:,} of {setting.model_batch_size} for the model"
-    )
-    result = deep_pairs.run(train, test, setting, progress="auto")
-    content = deep_pairs.as_json(result)
-    written = [
-        reports.write_figure(arguments.out / f"{name}.png", pairs_figure.draw(result)),
-        reports.write_json(arguments.out / f"{name}.json", content),
-        result.model.save(arguments.out / f"{name}-network.npz"),
-    ]
-    print(reports.to_json(content) if arguments.json else deep_pairs.table(result))
+    print(reports.to_json(content) if arguments.json else experiment.table(result))
     note("wrote " + ", ".join(str(path) for path in written))

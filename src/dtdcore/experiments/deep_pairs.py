@@ -12,114 +12,75 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dtdcore.audit import format_table
-from dtdcore.datasets import DigitPairs, digit_pairs
 from dtdcore.domains import Box, Reals
-from dtdcore.experiments.pairs import (
-    Digits,
-    Method,
-    explain_pairs,
-    first_pairs,
-    flat,
-    method_json,
-    method_table,
-)
+from dtdcore.experiments import detection
+from dtdcore.experiments.detection import Digits, PairResult, PairSetting, detect_and_explain
+from dtdcore.experiments.pair_methods import Method, flat, method_table
 from dtdcore.explainers import DeepTaylor, Explainer
 from dtdcore.network import Network
 from dtdcore.relevance_models import MinMax, ModelReport, TrainingFree
-from dtdcore.training import DetectionPoolingNet
 
 #: Neurons that a pool of the first layer takes.
 POOL = 4
-#: Outputs within this distance of the trained answer count as near it, in `Setting.output`.
+#: Outputs within this distance of the trained answer count as near it, in `PairSetting.output`.
 NEAR = 0.1
 
 
 @dataclass(frozen=True)
-class DeepSetting:
-    """What the experiment does.
+class DeepSetting(PairSetting):
+    """What the experiment does: `PairSetting`, where `neurons` is a multiple of 4, and more.
 
     Attributes
     ----------
-    data : str
-        Name of the data, for titles.
-    digit : int
-        The digit to be detected, 0-3.
-    neurons : int
-        Detection neurons of each layer, a multiple of 4; pooled by sums, in the first layer of 4.
-    iterations, batch_size, learning_rate, weight_scale
+    weight_scale
         Of the network's training; see `DetectionPoolingNet`.
     model_iterations, model_batch_size, model_learning_rate, conservation
         Of the min-max model's training; see `MinMax`.
-    output : float
-        The answer that is trained where the digit is present.
-    train_pairs, model_pairs : int
-        Pairs that are drawn for the training of the network, and of the model.
-    test_pairs : int
-        Held-out pairs on which detection is counted.
-    explained_pairs : int
-        How many of these are explained.
-    seed : int
-        Of everything random.
+    model_pairs : int
+        Pairs that are drawn for the training of the model.
     """
 
-    data: str
-    digit: int
-    neurons: int = 400
     iterations: int = 20_000
-    batch_size: int = 20
-    learning_rate: float | str = "auto"
     weight_scale: float | str = "auto"
     model_iterations: int = 6_000
     model_batch_size: int = 100
     model_learning_rate: float = 2e-4
     conservation: float = 1.0
-    output: float = 100.0
-    train_pairs: int = 60_000
     model_pairs: int = 100_000
-    test_pairs: int = 10_000
-    explained_pairs: int = 1_000
-    seed: int = 0
+
+    @property
+    def work(self) -> str:
+        """How long the training is, in words."""
+        return (
+            f"{super().work} for the network, {self.model_iterations:,} of "
+            f"{self.model_batch_size} for the model"
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class DeepResult:
-    """A trained network and relevance model, the held-out pairs, and a `Method` for each heatmap.
+class DeepResult(PairResult):
+    """A trained network of two layers and its relevance model, and both models' heatmaps.
 
     Attributes
     ----------
-    setting : DeepSetting
-    network : Network
     model : MinMax
-    pairs : DigitPairs
-        Those that were explained.
-    methods : tuple of Method
     report : ModelReport
-        How far the training-free model's assumptions hold for these pairs.
-    accuracy : float
-        Share of `test_pairs` where f(x) > output / 2 says whether the digit is present.
-    mean_present, mean_absent : float
-        Mean output on `test_pairs` with and without the digit.
+        How far the training-free model's assumptions hold for the explained pairs.
     explained_variance : float
-        Of R_k by the min-max model, on `test_pairs`.
-    train_seconds, model_seconds : float
+        Of R_k by the min-max model, on `PairSetting.test_pairs`.
+    model_seconds : float
     """
 
     setting: DeepSetting
-    network: Network
     model: MinMax
-    pairs: DigitPairs
-    methods: tuple[Method, ...]
     report: ModelReport
-    accuracy: float
-    mean_present: float
-    mean_absent: float
     explained_variance: float
-    train_seconds: float
     model_seconds: float
 
     @property
@@ -132,6 +93,10 @@ class DeepResult:
             f"explained variance {self.explained_variance:.3f}, on {setting.test_pairs:,} "
             "held-out pairs"
         )
+
+    def save(self, path: Path) -> Path:
+        """Write the network and its relevance model."""
+        return self.model.save(path)
 
     def near(self, method: Method) -> tuple[int, float]:
         """How many pairs have outputs within 10 % of the trained answer, and their ⟨|f - ΣR|⟩."""
@@ -151,13 +116,17 @@ def explainers(network: Network, model: MinMax) -> dict[str, Explainer]:
 
 
 def run(
-    train: Digits, test: Digits, setting: DeepSetting, *, progress: bool | str = False
+    train_digits: Digits,
+    test_digits: Digits,
+    setting: DeepSetting,
+    *,
+    progress: bool | str = False,
 ) -> DeepResult:
-    """Train on pairs of `train` digits, explain pairs of `test` digits.
+    """Train on pairs of `train_digits`, explain pairs of `test_digits`.
 
     Parameters
     ----------
-    train, test : (images, labels)
+    train_digits, test_digits : (images, labels)
         Single digits (m, h, w) in [0, 1] and their labels; no image should be in both.
     setting
         What to do.
@@ -168,19 +137,14 @@ def run(
     -------
     DeepResult
     """
-    shown = digit_pairs(*train, setting.digit, setting.train_pairs, setting.seed)
-    net = DetectionPoolingNet(
-        units=[(setting.neurons, POOL), (setting.neurons, None)],
-        iterations=setting.iterations,
-        batch_size=setting.batch_size,
-        learning_rate=setting.learning_rate,
+    net, train_seconds = detection.train(
+        train_digits,
+        setting,
+        [(setting.neurons, POOL), (setting.neurons, None)],
         weight_scale=setting.weight_scale,
-        seed=setting.seed,
         progress=progress,
     )
-    start = time.perf_counter()
-    network = net.fit(flat(shown.images), shown.outputs(setting.output)).network_
-    train_seconds = time.perf_counter() - start
+    network = net.network_
     model = MinMax(
         iterations=setting.model_iterations,
         batch_size=setting.model_batch_size,
@@ -189,30 +153,19 @@ def run(
         seed=setting.seed,
         progress=progress,
     )
-    if setting.model_pairs != setting.train_pairs:
-        shown = digit_pairs(*train, setting.digit, setting.model_pairs, setting.seed)
+    x = flat(setting.pairs_to_train(train_digits, setting.model_pairs).images)
     start = time.perf_counter()
-    model.fit(network, flat(shown.images))
+    model.fit(network, x)
     model_seconds = time.perf_counter() - start
-    pairs = digit_pairs(*test, setting.digit, setting.test_pairs, setting.seed + 1)
-    x = flat(pairs.images)
-    f = network.forward(x).reshape(-1).astype(np.float64)
-    explained = first_pairs(pairs, setting.explained_pairs)
+    found = detect_and_explain(test_digits, setting, network, explainers(network, model))
+    x_test = flat(setting.pairs_to_test(test_digits).images)
     return DeepResult(
-        setting=setting,
-        network=network,
-        model=model,
-        pairs=explained,
-        methods=tuple(
-            explain_pairs(name, each, explained)
-            for name, each in explainers(network, model).items()
-        ),
-        report=TrainingFree().report(network, flat(explained.images), Box(0.0, 1.0)),
-        accuracy=float(((f > setting.output / 2) == pairs.present).mean()),
-        mean_present=float(f[pairs.present].mean()),
-        mean_absent=float(f[~pairs.present].mean()),
-        explained_variance=next(iter(model.score(x).values())),
+        **found,
+        iterations=net.n_iter_,
         train_seconds=train_seconds,
+        model=model,
+        report=TrainingFree().report(network, flat(found["pairs"].images), Box(0.0, 1.0)),
+        explained_variance=next(iter(model.score(x_test).values())),
         model_seconds=model_seconds,
     )
 
@@ -251,20 +204,12 @@ def table(result: DeepResult) -> str:
 
 def as_json(result: DeepResult) -> dict[str, Any]:
     """The result as plain numbers and text, for JSON."""
-    count, _ = result.near(result.methods[0])
-    return {
-        "setting": asdict(result.setting),
-        "train_seconds": result.train_seconds,
+    content = detection.as_json(result)
+    for method, entry in zip(result.methods, content["methods"], strict=True):
+        count, entry["mean_abs_f_minus_sum_near_output"] = result.near(method)
+    return content | {
         "model_seconds": result.model_seconds,
-        "accuracy": result.accuracy,
-        "mean_output_present": result.mean_present,
-        "mean_output_absent": result.mean_absent,
         "explained_variance": result.explained_variance,
         "training_free": [asdict(layer) for layer in result.report.layers],
-        "explained_pairs": len(result.pairs),
         "pairs_near_output": count,
-        "methods": [
-            method_json(method) | {"mean_abs_f_minus_sum_near_output": result.near(method)[1]}
-            for method in result.methods
-        ],
     }

@@ -10,8 +10,8 @@ import numpy as np
 
 from dtdcore.arrays import require
 from dtdcore.colours import BLUE, RED
-from dtdcore.experiments.deep_pairs import DeepResult
-from dtdcore.experiments.pairs import Method, Result
+from dtdcore.experiments.detection import PairResult
+from dtdcore.experiments.pair_methods import Method
 from dtdcore.plots import draw_comparison
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _RED, _BLUE = (tuple(channel / 255.0 for channel in colour) for colour in (RED, 
 _GREY = "0.45"
 
 
-def draw(result: Result | DeepResult, rows: int = 6) -> Figure:
+def draw(result: PairResult, rows: int = 6) -> Figure:
     """Draw heatmaps of several pairs, Σ_p R_p against f(x), and the distribution of R_p.
 
     Parameters
@@ -67,7 +67,7 @@ def draw(result: Result | DeepResult, rows: int = 6) -> Figure:
     return figure
 
 
-def _choose(result: Result | DeepResult, rows: int) -> list[int]:
+def _choose(result: PairResult, rows: int) -> list[int]:
     """The first pairs that show the digit, and one that does not."""
     present = np.flatnonzero(result.pairs.present)
     absent = np.flatnonzero(~result.pairs.present)[: 1 if rows > 1 else 0]
