@@ -18,8 +18,8 @@ from types import ModuleType
 from dtdcore._version import __version__
 from dtdcore.audit import Audit, AuditEntry, ConservationError
 from dtdcore.convenience import explain, load
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.domains import Box, Domain, NonNegative, Reals
-from dtdcore.explainers import LRP, DeepTaylor
 from dtdcore.explanation import Explanation
 from dtdcore.gradients import (
     GradientTimesInput,
@@ -65,6 +65,7 @@ from dtdcore.layers import (
     Transpose,
     Upsample,
 )
+from dtdcore.lrp import LRP
 from dtdcore.network import Network
 from dtdcore.relevance_models import MinMax, TrainingFree
 from dtdcore.rules import (

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dtdcore.explainers import DeepTaylor
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.explanation import Explanation
 from dtdcore.importers import from_onnx
 from dtdcore.importers.keras.importer import SUFFIXES, load_keras

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Explainers that redistribute relevance: deep Taylor decomposition and LRP.
+"""What explainers have in common, and what those share that redistribute relevance.
 
 All explainers are made once and called often: `explainer(x, target=None) -> Explanation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,18 @@ import numpy as np
 from dtdcore.arena import Arena
 from dtdcore.arrays import as_signal, check_count, check_number, own
 from dtdcore.audit import Audit
-from dtdcore.choosing import by_input, choose_rules, domain_rules
-from dtdcore.domains import Domain, Reals
+from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.network import PLANS_KEPT, Network, dtype_of
+from dtdcore.pieces import count_of, joined, piece_of
 from dtdcore.plan import Plan
-from dtdcore.relevance_models import Planner, RelevanceModel, TrainingFree
-from dtdcore.rules import Epsilon, Rule
+from dtdcore.relevance_models import Planner
+from dtdcore.rules import Rule
 from dtdcore.targets import choose_targets, one_hot, pick
 
 
-def _check_network(network: Any) -> Network:
+def check_network(network: Any) -> Network:
+    """`network`, or a TypeError."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a dtdcore.Network, got {type(network).__name__}")
     return network
@@ -35,7 +36,7 @@ class Explainer:
     """Base of all explainers; holds nothing that a call changes, so threads may share one."""
 
     def __init__(self, network: Network) -> None:
-        self.network = _check_network(network)
+        self.network = check_network(network)
         self._merged = network.merged()
 
     def _running(self, node: str | None) -> Network:
@@ -312,171 +313,3 @@ class Redistribution(Explainer):
         network = self._running(node)
         value = network.output if node is None else network.value(node)
         return network.shapes_of(x)[value]
-
-
-def count_of(x: Any) -> int:
-    """The samples of a batch, or of a dict of batches."""
-    return len(next(iter(x.values())) if isinstance(x, dict) else x)
-
-
-def piece_of(x: Any, piece: slice) -> Any:
-    """Some samples of a batch, or of a dict of batches."""
-    if isinstance(x, dict):
-        return {name: part[piece] for name, part in x.items()}
-    return x[piece]
-
-
-def joined(runs: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The results of a batch from those of its pieces."""
-    outputs, targets, explained, results, audits = zip(*runs, strict=True)
-    if isinstance(results[0], dict):
-        result = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
-    else:
-        result = np.concatenate(results)
-    chosen = None if targets[0] is None else np.concatenate(targets)
-    return np.concatenate(outputs), chosen, np.concatenate(explained), result, Audit.join(audits)
-
-
-class DeepTaylor(Redistribution):
-    """Deep Taylor decomposition (Montavon et al. 2017).
-
-    The domain of the inputs gives the rule of the layers that meet them: `Reals()` the w²-rule,
-    `NonNegative()` z⁺, `Box(low, high)` z^B; all layers above take z⁺, sums and scales among them,
-    and pools pass relevance on in proportion. It starts from max(0, f_target). Where no bias is
-    positive, the heatmaps are consistent: conservative and positive. (With `MinMax` they are
-    positive, and conservative as far as its predictions are right.)
-
-    A network may begin with scales and shifts of its inputs (`ChannelAffine`, `BatchNorm`,
-    `Multiply`): the domain is that of x as it comes, and is mapped with it (see `Box`). Relevance
-    passes through them unchanged, so that the heatmap on x is that of the network behind on scaled
-    inputs. z^B would be the same with the scales merged into the weights; w² and z⁺ would not: they
-    are those of the scaled space, where columns of different units can be compared. Inputs ≥ 0
-    that a shift or a negative scale may make negative lie in ℝ^d then: w².
-
-    Parameters
-    ----------
-    network : Network
-    domain : Domain
-        Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`; a
-        dict by name for a network of several inputs, or one for all.
-    relevance_model : TrainingFree or MinMax
-        How relevance depends on hidden activations: `TrainingFree()` (the default), or a `MinMax`
-        that was fitted to this network.
-    pooling : "proportional" or "winner"
-        How pools pass relevance on: the method's formula, or all to the largest.
-    strict : bool
-        Raise a `ConservationError` when a layer passes on less, or more, than it received.
-    tolerance : float, optional
-        Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
-    max_memory : float, optional
-        Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
-        took is kept for the next one, and threads that call at once take as much each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong kind or a bound does not fit the network.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        domain: Domain | Mapping[str, Domain] | None = None,
-        relevance_model: RelevanceModel | None = None,
-        pooling: str = "proportional",
-        *,
-        strict: bool = False,
-        tolerance: float | None = None,
-        max_memory: float | None = None,
-    ) -> None:
-        domain = Reals() if domain is None else domain
-        by_input(_check_network(network), domain)
-        if relevance_model is None:
-            relevance_model = TrainingFree()
-        if not isinstance(relevance_model, RelevanceModel):
-            raise TypeError(
-                "relevance_model must be TrainingFree() or a fitted MinMax, "
-                f"got {relevance_model!r}"
-            )
-        self.domain, self.pooling, self.relevance_model = domain, pooling, relevance_model
-        self._planner = relevance_model.planner(network, pooling)
-        super().__init__(network, pooling, strict, tolerance, max_memory)
-
-    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
-        return domain_rules(network, self.domain, dtype)
-
-    def _start(self, f: np.ndarray) -> np.ndarray:
-        return np.maximum(f, 0)
-
-    def __repr__(self) -> str:
-        pooling = "" if self.pooling == "proportional" else f", pooling={self.pooling!r}"
-        model = "" if self.relevance_model == TrainingFree() else f", {self.relevance_model!r}"
-        return f"DeepTaylor({self.domain!r}{model}{pooling})"
-
-
-class LRP(Redistribution):
-    """Layer-wise relevance propagation by chosen rules (Bach et al. 2015). Starts from f_target.
-
-    Scales and shifts directly at the inputs take no rule: relevance passes through them, and rules
-    of the first layers (and the bounds of a `ZB` among them) are about scaled inputs.
-
-    Parameters
-    ----------
-    network : Network
-    rules : Rule, sequence, mapping or str
-        One rule for all linear layers; a sequence with one rule for each layer with learned
-        weights, from the input to the output; a mapping to rules, from "first" (layers with
-        learned weights before which there are none) or "last" (those after which there are none),
-        a layer's name (or a glob such as "dense_*"), its type or its type's name: the first that
-        fits is taken; or the name of a preset:
-
-        - "epsilon": ε everywhere;
-        - "z-plus": z⁺ everywhere;
-        - "epsilon-plus": z⁺ for convolutions, ε for dense layers;
-        - "epsilon-plus-flat": the same, and flat for the first layers;
-        - "epsilon-alpha2-beta1": αβ with α = 2, β = 1 for convolutions, ε for dense layers;
-        - "gamma-epsilon": γ = 0.25 for convolutions, ε for dense layers;
-
-        with ε = 1e-6 and the bias in z as each rule has it by default. (Kohlbrenner et al. 2020,
-        Montavon et al. 2019.) Linear layers that have learned nothing, such as sums, take z
-        without bias where nothing is said for them: relevance in proportion.
-    pooling : "proportional" or "winner"
-        How pools pass relevance on.
-    strict : bool
-        Raise a `ConservationError` when a layer passes on less, or more, than it received.
-    tolerance : float, optional
-        Relative tolerance of `strict`; 1e-4 for float32 and 1e-9 for float64 by default.
-    max_memory : float, optional
-        Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
-        same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
-        took is kept for the next one, and threads that call at once take as much each.
-
-    Raises
-    ------
-    ValueError
-        If a layer gets no rule, a rule of the mapping no layer, or a preset is unknown.
-    TypeError
-        If something is not a rule.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        rules: Any = None,
-        pooling: str = "proportional",
-        *,
-        strict: bool = False,
-        tolerance: float | None = None,
-        max_memory: float | None = None,
-    ) -> None:
-        rules = Epsilon() if rules is None else rules
-        self._named = dict(rules) if isinstance(rules, Mapping) else rules
-        super().__init__(network, pooling, strict, tolerance, max_memory)
-
-    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
-        return choose_rules(network, self._named)
-
-    def __repr__(self) -> str:
-        rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))
-        return f"LRP({', '.join(rules)})"

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from dtdcore.audit import format_table
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.domains import Box, Reals
 from dtdcore.experiments import detection
 from dtdcore.experiments.detection import Digits, PairResult, PairSetting, detect_and_explain
 from dtdcore.experiments.pair_methods import Method, flat, method_table
-from dtdcore.explainers import DeepTaylor, Explainer
+from dtdcore.explainers import Explainer
 from dtdcore.network import Network
 from dtdcore.relevance_models import MinMax, ModelReport, TrainingFree
 

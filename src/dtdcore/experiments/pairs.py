@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.domains import Box, Reals
 from dtdcore.experiments.detection import (
     Digits,
@@ -22,7 +23,7 @@ from dtdcore.experiments.detection import (
     train,
 )
 from dtdcore.experiments.pair_methods import method_table
-from dtdcore.explainers import DeepTaylor, Explainer
+from dtdcore.explainers import Explainer
 from dtdcore.gradients import Sensitivity, Taylor
 from dtdcore.network import Network
 

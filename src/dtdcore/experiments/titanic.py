@@ -17,8 +17,8 @@ import numpy as np
 
 from dtdcore.audit import format_table
 from dtdcore.datasets import TitanicSplit, titanic_split
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.domains import Box, NonNegative
-from dtdcore.explainers import DeepTaylor
 from dtdcore.network import Network
 from dtdcore.tabular import sum_groups
 from dtdcore.training import DetectionPoolingNet

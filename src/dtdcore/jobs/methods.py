@@ -7,9 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 from dtdcore.choosing import PRESETS
+from dtdcore.deep_taylor import DeepTaylor
 from dtdcore.domains import Domain
-from dtdcore.explainers import LRP, DeepTaylor, Explainer
+from dtdcore.explainers import Explainer
 from dtdcore.gradients import GradientTimesInput, IntegratedGradients, Sensitivity, SmoothGrad
+from dtdcore.lrp import LRP
 from dtdcore.network import Network
 
 _GRADIENTS = {
