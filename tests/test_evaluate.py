@@ -230,6 +230,19 @@ def test_scores(picture_net, pictures):
     np.testing.assert_allclose(share.scores[:, 0], softmax.max(axis=1), rtol=1e-6)
     black = np.zeros(5)  # no biases
     np.testing.assert_allclose(share.scores[:, -1], 1 / len(black))
+    nodes = [(node.name, node.layer) for node in picture_net.nodes]
+    ending = dtd.Network([*nodes, ("softmax", dtd.Softmax())], picture_net.input_shape)
+    again = perturb(ending, pictures, dtd.Sensitivity(picture_net), score="probability", **options)
+    np.testing.assert_allclose(again.scores, share.scores, rtol=1e-4)
+
+
+def test_one_row_of_a_table_needs_another_fill(rng):
+    network = dtd.Network([dtd.Dense(rng.normal(size=(6, 1)))])
+    x = rng.normal(size=(2, 6))
+    perturb(network, x, dtd.Sensitivity(network))
+    with pytest.raises(ValueError, match="nothing would change"):
+        perturb(network, x[:1], dtd.Sensitivity(network))
+    perturb(network, x[:1], dtd.Sensitivity(network), fill=0.0, batch=10**9)
 
 
 def test_a_good_order_beats_random_and_random_does_not_beat_itself(rng):

@@ -111,6 +111,34 @@ def test_pictures_are_cut_into_patches(folder, tmp_path, capsys):
     assert [entry["name"] for entry in content["inputs"]] == ["0", "1", "2"]
 
 
+def test_channels_are_where_the_network_has_them(tmp_path, capsys):
+    """Of arrays, too, of which no preprocessing says it."""
+    rng = np.random.default_rng(0)
+    last = [("order", dtd.Transpose((2, 0, 1))), ("conv", dtd.Conv(np.ones((2, 5, 3, 3))))]
+    pixels = [("flat", dtd.Flatten()), ("dense", dtd.Dense(rng.random((16 * 16 * 3, 2))))]
+    signal = [("conv", dtd.Conv(np.ones((2, 5, 3))))]
+    many = [("order", dtd.Transpose((1, 0))), ("conv", dtd.Conv(np.ones((2, 5, 3))))]
+    end = [("pool", dtd.GlobalPool("average")), ("end", dtd.Flatten())]
+    for nodes, shape, regions in (
+        (last + end, (16, 16, 5), 4),
+        (pixels, (16, 16, 3), 4),
+        (signal + end, (5, 24), 3),
+        (many + end, (24, 5), 3),
+    ):
+        dtd.Network(nodes, input_shape=shape).save(tmp_path / "net.npz")
+        np.save(tmp_path / "x.npy", rng.random((2, *shape)))
+        options = ["--methods", "random", "--patch", "8", "--out", tmp_path / "out", "--force"]
+        assert run(tmp_path, tmp_path / "net.npz", tmp_path / "x.npy", *options) == 0
+        assert f"{regions} of {regions} regions" in capsys.readouterr().out
+
+
+def test_the_folder_is_tried_before_the_work(folder, capsys):
+    where = ["--out", folder / "rows.npy"]
+    assert run(folder, folder / "flat.npz", folder / "rows.npy", *where) == 2
+    printed = capsys.readouterr()
+    assert "cannot be written to" in printed.err and "--out" in printed.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -320,6 +320,107 @@ def test_signals_and_volumes(tmp_path, monkeypatch, shape):
     assert min(pixels_of("heatmaps/x-0.png").shape[:2]) > 60
 
 
+def test_a_long_signal_has_a_small_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layers = [dtd.Conv(np.ones((1, 1, 3), np.float32)), dtd.GlobalPool("average"), dtd.Flatten()]
+    dtd.Network(layers, input_shape=(1, 20_000)).save("net.npz")
+    np.save("x.npy", np.ones((1, 1, 20_000), np.float32))
+    assert cli.main(["explain", "net.npz", "x.npy", "--domain", "0,1"]) == 0
+    assert pixels_of("heatmaps/x-0.png").shape[1] < 3 * 2048 + 100
+
+
+def test_dollars_in_names_are_no_mathematics(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dtd.Network([dtd.Dense(np.eye(2, dtype=np.float32))], input_shape=(2,)).save("net.npz")
+    Path("cost$_$.csv").write_text("a$_$,b\n1,2\n")
+    Path("labels.txt").write_text("$_{\nb")
+    arguments = ["--labels", "labels.txt", "--target", 0]
+    assert cli.main(["explain", "net.npz", "cost$_$.csv", *map(str, arguments)]) == 0
+    assert Path("heatmaps/cost$_$-1.png").exists()
+
+
+def test_what_cannot_be_drawn_is_a_failure_of_its_own(place, monkeypatch, capsys):
+    """Numbers are written, and the pictures of the others."""
+    whole = panels.text_panel
+
+    def text_panel(lines, width, size):
+        if "b" in lines:
+            raise RuntimeError("no such letter")
+        return whole(lines, width, size)
+
+    monkeypatch.setattr(panels, "text_panel", text_panel)
+    assert run("net.onnx", "photos") == 1
+    assert "failed: b: its picture cannot be drawn: no such letter" in capsys.readouterr().err
+    assert content("heatmaps/heatmaps.npz")["files"].tolist() == ["a", "b", "c"]
+    assert Path("heatmaps/a.png").exists() and not Path("heatmaps/b.png").exists()
+
+
+def test_force_leaves_nothing_of_an_earlier_run(place):
+    """What this run was to replace and could not."""
+    assert run("net.onnx", "photos") == 0
+    Path("photos/b.png").write_bytes(b"no picture")
+    Path("heatmaps/note.txt").write_text("mine")
+    assert run("net.onnx", "photos", "--force") == 1
+    names = ["a.png", "c.png", "contact-sheet.png", "heatmaps.npz", "note.txt"]
+    assert sorted(os.listdir("heatmaps")) == names
+    for name in "ac":
+        Path(f"photos/{name}.png").write_bytes(b"no picture")
+    assert run("net.onnx", "photos", "--force") == 2
+    assert os.listdir("heatmaps") == ["note.txt"]
+
+
+def test_a_sample_that_overflows_is_one_failure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weight = np.full((4, 3), 2.0, np.float32)
+    dtd.Network([dtd.Dense(weight)], input_shape=(4,)).save("net.npz")
+    np.save("x.npy", np.array([[1, 1, 1, 1], [3e38] * 4, [1, 2, 3, 4]], np.float32))
+    for target in ("top1", "top2", "1"):
+        arguments = ["--target", target, "--force", "--no-pictures"]
+        assert cli.main(["explain", "net.npz", "x.npy", *arguments]) == 1
+        assert "failed: x-1: the forward pass overflows float32" in capsys.readouterr().err
+        assert content("heatmaps/heatmaps.npz")["files"].tolist() == ["x-0", "x-2"]
+
+
+def test_probabilities_are_those_of_the_whole_output(tmp_path, monkeypatch, capsys):
+    """A softmax over the channels of a map: what is left out says nothing of a single number."""
+    monkeypatch.chdir(tmp_path)
+    weight = np.random.default_rng(0).normal(size=(5, 3, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("Softmax", ["c"], ["y"], "softmax", axis=1),
+    ]
+    onnx.save(model(nodes, (3, 4, 4), {"w": weight}, opset=13), "net.onnx")
+    np.save("x.npy", np.ones((1, 3, 4, 4), np.float32))
+    assert cli.main(["explain", "net.onnx", "x.npy", "--json", "--no-pictures"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["probability"] is None
+
+
+def test_letters_that_the_output_lacks(place):
+    """In a table and in JSON; Σ is in every table."""
+    Path("photos/a.png").rename("photos/日本é.png")
+    command = [sys.executable, "-m", "dtdcore", "explain", "net.onnx", "photos", "--preset", "unit"]
+    for encoding in ("cp1252", "ascii", "utf-8"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        for options in ([], ["--json"]):
+            done = subprocess.run(
+                [*command, "--force", *options],
+                capture_output=True,
+                env=environment,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+        names = [f["name"] for f in json.loads(done.stdout.decode(encoding))["results"]]
+        assert "日本é" in names
+
+
+def test_max_memory_is_checked_before_the_work(place, capsys):
+    assert run("net.onnx", "photos", "--max-memory", "1K") == 2
+    printed = capsys.readouterr()
+    assert "argument --max-memory: one input needs" in printed.err
+    assert not Path("heatmaps").exists()
+
+
 def test_many_inputs_take_several_sheets(place):
     pixels = np.random.default_rng(1).integers(0, 256, (70, 8, 8, 3), dtype=np.uint8)
     np.save("many.npy", pixels)

@@ -120,8 +120,43 @@ def test_arrays(tmp_path):
     with pytest.raises(ValueError, match="the network takes \\(n, 9\\)"):
         find_inputs([tmp_path / "many.npy"], (9,))
     (tmp_path / "broken.npz").write_bytes((tmp_path / "named.npz").read_bytes()[:900])
-    with pytest.raises(ValueError, match=r"broken\.npz cannot be read"):
-        find_inputs([tmp_path / "broken.npz"], SHAPE)
+    with pytest.raises(ValueError, match="an input is an empty name"):
+        find_inputs([""], SHAPE)
+    with pytest.raises(ValueError, match=r"--columns is for \.csv files"):
+        find_inputs([tmp_path / "many.npy"], SHAPE, columns=["a"])
+
+
+def test_one_wrong_sample_does_not_stop_the_others(tmp_path):
+    """Damaged files, numbers that float32 cannot hold, and shapes unlike those before."""
+    x = np.random.default_rng(1).random((3, 3, 4, 5))
+    x[1, 2, 3, 4] = 1e300
+    np.save(tmp_path / "a.npy", x)
+    np.savez(tmp_path / "b.npz", x=x)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:900])
+    np.save(tmp_path / "c.npy", x[:2, :, :, :4])
+    np.save(tmp_path / "d.npy", x[2:])
+    sources = find_inputs([tmp_path / "*.np?"], None)
+    check_values(sources, dtd.Reals())
+    for size in (1, 3, 64):
+        read = batches(sources, None, None, size, np.float32)
+        names = [name for batch in read for name in batch.names]
+        assert names == ["a-0", "a-2", "d-0"]
+        (one, why_one), (two, why_two), *shapes = read.failures
+        assert (one, two) == ("a-1", "b") and "1e+300, too large for float32" in why_one
+        assert "b.npz cannot be read" in why_two
+        assert [name for name, _ in shapes] == ["c-0", "c-1"]
+        assert all("its shape is (3, 4, 4), that of those before (3, 4, 5)" in r for _, r in shapes)
+
+
+def test_names_can_be_printed_and_be_files(tmp_path):
+    names = ["a\nb", "\u2029x", "é" * 120, "é" * 119 + "è", ".hidden"]
+    for name in names:
+        np.save(tmp_path / f"{name}.npy", np.zeros((1, *SHAPE), np.float32))
+    sources = find_inputs([tmp_path / f"{name}.npy" for name in names], SHAPE)
+    found = [source.name for source in sources]
+    assert found[:2] == ["a?b", "?x"] and found[4] == "hidden"
+    assert all(len(name.encode()) < 240 and name.isprintable() for name in found)
+    assert len(set(found)) == 5
 
 
 def test_arrays_of_pixels_are_pictures(tmp_path):
@@ -131,6 +166,12 @@ def test_arrays_of_pixels_are_pictures(tmp_path):
     assert source.kind == "pictures" and source.count == 5
     (batch,) = batches([source], preset("caffe", SHAPE), SHAPE, 9)
     np.testing.assert_array_equal(batch.x, preset("caffe", SHAPE).apply(pixels))
+    said = []
+    np.save(tmp_path / "first.npy", np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    (first,) = find_inputs([tmp_path / "first.npy"], SHAPE, note=said.append)
+    assert first.kind == "array" and "without preprocessing" in said[0]
+    with pytest.raises(ValueError, match=r"the network takes \(n, 4, 8, 8\)"):
+        find_inputs([tmp_path / "p.npz"], (4, 8, 8), array="images")
     np.save(tmp_path / "grey.npy", pixels[..., 0])
     assert find_inputs([tmp_path / "grey.npy"], (1, 8, 8))[0].count == 5
     np.save(tmp_path / "first.npy", pixels.transpose(0, 3, 1, 2))
@@ -158,6 +199,8 @@ def test_tables(tmp_path):
         ("a,b,c\n1,2,3\n4,nan,6\n", None, "row 2 holds 'nan'"),
         ("a,b,c\n1,2\n", None, "row 1 has 2 cells"),
         ("1,2,3\n4,5,6\n", None, "begins with numbers"),
+        ("1,2,3,setosa\n4,5,6,setosa\n", None, r"begins with numbers \(1, 2, 3\)"),
+        (TABLE, ["a", "a", "b"], "'a' are asked for twice"),
         ("a,a,c\n1,2,3\n", None, "more than one column 'a'"),
         ("a,b,c\n", None, "no rows"),
         ("", None, "is empty"),

@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a name or a Σ that a terminal lacks stops nothing
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     try:
         status = arguments.run(arguments) or 0
@@ -55,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (OSError, ImportError, WrongFileError, UserError) as error:
         print(f"dtdcore: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        text = f"not enough memory: {error}" if str(error) else "not enough memory"
+        print(f"dtdcore: error: {text}; a smaller --batch needs less", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dtdcore: interrupted", file=sys.stderr)

@@ -137,7 +137,11 @@ def _eight_bits(image: Any, channels: int) -> Any:
         deep = np.asarray(image)
         if deep.min(initial=0) < 0 or deep.max(initial=0) > 65535:
             raise ValueError(f"its pixels of {deep.dtype} are not within 0..65535")
-        image = Image.fromarray(((deep.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        clear = image.info.get("transparency")
+        pixels = ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        if clear is not None:
+            pixels[deep == clear] = 255
+        image = Image.fromarray(pixels)
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -398,6 +398,11 @@ def _plus_minus(limit: float) -> str:
     return f"±{_number(limit)}"
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib does not take for mathematics, whatever is in it."""
+    return text.replace("$", r"\$")
+
+
 def _cell(height: int, width: int, lines: int) -> tuple[float, float]:
     """Return width and height in inches for an image and some lines of text."""
     inch = min(1.5 / min(height, width), 2.4 / max(height, width))
@@ -493,7 +498,7 @@ def _draw_panels(
         if index + across >= len(values):
             axes.tick_params(axis="x", labelbottom=True)
             axes.set_xlabel("relevance $R_i$", fontsize=8)
-    grid[0, 0].set_yticks(places, labels=names)
+    grid[0, 0].set_yticks(places, labels=list(map(literal, names)))
     grid[0, 0].invert_yaxis()
     grid[0, 0].margins(x=0.3)
     return canvas

@@ -14,11 +14,13 @@ from dtdcore.commands.model_arguments import add_model_arguments, open_job
 from dtdcore.evaluate import Perturbation
 from dtdcore.evaluate.fills import FILLS
 from dtdcore.evaluate.perturbation import SCORES
-from dtdcore.experiments.reports import to_json, write_figure, write_json
+from dtdcore.experiments.reports import print_json, write_figure, write_json
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.evaluating import RANDOM, evaluate, make_methods
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS
+from dtdcore.jobs.output_folder import make_folder
+from dtdcore.plots import literal
 
 HELP = "compare heatmaps by region perturbation: which method finds what counts?"
 
@@ -110,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name.strip() for name in arguments.methods.split(",")]
     methods = make_methods(names, job.network, job.domain, job.max_memory)
     perturbation = _perturbation(arguments, job)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.out)
     result = evaluate(job.network, job.batches(), methods, job.target.number, perturbation, orders)
     for name, reason in result.failures:
         note(f"left out: {name}: {reason}")
@@ -118,24 +120,24 @@ def run(arguments: argparse.Namespace) -> int:
     title = f"{arguments.model.stem}, {len(result.names)} inputs, fill: {_name(perturbation.fill)}"
     figure, arrays, numbers = (arguments.out / name for name in _FILES)
     written = [
-        write_figure(figure, result.comparison.plot(title=title)),
+        write_figure(figure, result.comparison.plot(title=literal(title))),
         result.comparison.save(arrays),
         write_json(numbers, content),
     ]
-    print(to_json(content) if arguments.json else result.comparison.table())
+    if arguments.json:
+        print_json(content)
+    else:
+        print(result.comparison.table())
     note("wrote " + ", ".join(str(path) for path in written))
     return 1 if result.failures else 0
 
 
 def _perturbation(arguments: argparse.Namespace, job: Job) -> Perturbation:
-    channels = "auto"
-    if job.preprocessing is not None:
-        channels = {"chw": "first", "hwc": "last"}[job.preprocessing.layout]
     names = ("patch", "fill", "steps", "fraction", "repeats", "score", "seed")
     with user_errors():
         return Perturbation(
             **{name: getattr(arguments, name) for name in names},
-            channels=channels,
+            channels=job.channels,
             domain=job.domain,
             batch=job.batch,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from dtdcore.arrays import require
 from dtdcore.commands.arguments import note
 from dtdcore.commands.model_arguments import add_model_arguments, open_job
-from dtdcore.experiments.reports import to_json
+from dtdcore.experiments.reports import print_json
 from dtdcore.explainers import Explainer
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.explaining import Outcome
@@ -91,7 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _explainer(name: str, job: Job, strict: bool) -> Explainer:
     options = {"strict": strict, "max_memory": job.max_memory} if redistributes(name) else {}
     with user_errors(f"{name}: "):
-        return explainer(name, job.network, job.domain, **options)
+        made = explainer(name, job.network, job.domain, **options)
+        if options and None not in (job.max_memory, job.network.input_shape):
+            needed = made.memory(1, job.target.top or 1)
+            if needed > job.max_memory:
+                raise UserError(f"argument --max-memory: one input needs {needed:,} bytes")
+    return made
 
 
 def _report(arguments: argparse.Namespace, job: Job, outcome: Outcome) -> int:
@@ -105,7 +110,7 @@ def _report(arguments: argparse.Namespace, job: Job, outcome: Outcome) -> int:
             "failures": [{"name": name, "reason": why} for name, why in outcome.failures],
             "written": [str(path) for path in outcome.written],
         }
-        print(to_json(content))
+        print_json(content)
     elif outcome.findings:
         print(table(outcome.findings))
     for text in hints(outcome.findings):

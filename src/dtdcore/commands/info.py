@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from dtdcore.experiments.reports import to_json
+from dtdcore.experiments.reports import print_json
 from dtdcore.runtime import config, show_config
 
 HELP = "versions, instruction set level, OpenMP and threads"
@@ -23,6 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     if arguments.json:
-        print(to_json(config()))
+        print_json(config())
     else:
         show_config()

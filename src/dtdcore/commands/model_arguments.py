@@ -7,11 +7,13 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dtdcore.arrays import require
 from dtdcore.commands.arguments import note, positive, whole
 from dtdcore.convenience import load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
@@ -136,6 +138,9 @@ def open_job(arguments: argparse.Namespace) -> Job:
         sources = find_inputs(
             arguments.inputs, shape, array=arguments.array, columns=arguments.columns, note=note
         )
+        if any(source.kind == "picture" for source in sources):
+            large = require("PIL.Image", "explain").DecompressionBombWarning
+            warnings.simplefilter("ignore", large)  # an error follows where it is far too large
         preprocessing = _preprocessing(arguments, network, sources)
         domain = _choose_domain(arguments.domain, preprocessing, sources)
         check_values(sources, domain)
@@ -153,7 +158,7 @@ def _preprocessing(
     if parts.get("size") == 0:
         parts["size"] = None
     pictures = any(source.holds_pictures for source in sources)
-    name = arguments.preset
+    name, suggested = arguments.preset, False
     if name == "auto":
         if not pictures and not parts:
             return None
@@ -172,16 +177,19 @@ def _preprocessing(
                 f"--preset; there are {describe_presets()}"
             )
         else:
-            note(
-                f"preprocessing {name} ({PRESETS[name].formula()}), as the producer of the model "
-                f"file is {network.producer!r}; --preset chooses another"
-            )
+            suggested = True
     if not pictures and network.input_shape is not None and len(network.input_shape) != 3:
         raise UserError(
             f"a preprocessing is for pictures; the network takes inputs of shape "
             f"{network.input_shape}: say where they lie with --domain"
         )
-    return preset(name, network.input_shape, **parts)
+    preprocessing = preset(name, network.input_shape, **parts)
+    if suggested:
+        note(
+            f"preprocessing {name} ({preprocessing.formula()}), as the producer of the model file "
+            f"is {network.producer!r}; --preset chooses another"
+        )
+    return preprocessing
 
 
 def _choose_domain(
@@ -202,14 +210,14 @@ def _choose_domain(
 
 def memory(text: str) -> int:
     """Parse a number of bytes, such as 500M or 2G (multiples of 1000; 2GiB: of 1024)."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
-    size = 0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    size = 0.0
     if match:
         power = " kmgt".index(match[2].lower() or " ")
-        size = int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+        size = min(float(match[1]) * (1024 if match[3] else 1000) ** power, 2.0**62)
     if size < 1:
         raise argparse.ArgumentTypeError(f"expected bytes such as 500M or 2G, got {text!r}")
-    return size
+    return int(size)
 
 
 def _size(text: str) -> int:

@@ -70,5 +70,8 @@ def run_pairs(
         reports.write_json(arguments.out / f"{name}.json", content),
         result.save(arguments.out / f"{name}-network.npz"),
     ]
-    print(reports.to_json(content) if arguments.json else experiment.table(result))
+    if arguments.json:
+        reports.print_json(content)
+    else:
+        print(experiment.table(result))
     note("wrote " + ", ".join(str(path) for path in written))

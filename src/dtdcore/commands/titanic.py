@@ -62,5 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
         reports.write_json(arguments.out / "titanic.json", content),
         result.folds[0].network.save(arguments.out / "titanic-network.npz"),
     ]
-    print(reports.to_json(content) if arguments.json else experiment.report(result))
+    if arguments.json:
+        reports.print_json(content)
+    else:
+        print(experiment.report(result))
     note("wrote " + ", ".join(str(path) for path in written))

@@ -116,7 +116,7 @@ class Comparison:
             (heads[what], what, None) for what in measures
         ]
         random = next((name for name in names if "random" in self.curves[name]), None)
-        for what, other in ((measures[0], random), (measures[-1], names[0])):
+        for what, other in dict.fromkeys([(measures[0], random), (measures[-1], names[0])]):
             if other is not None and len(names) > 1:
                 columns.append((f"{what}, minus {other}", what, other))
         lines = [["method", *(head for head, _, _ in columns)]]

@@ -60,6 +60,11 @@ def make_fill(
     if fill == "noise":
         return _noise(x.shape[1:], x.dtype, domain, seed)
     if fill == "mean" and len(shape) == 1:
+        if len(x) == 1:
+            raise ValueError(
+                "fill='mean' is the mean of each column over the samples given, and there is one: "
+                "nothing would change. Give more samples, or another fill, such as 0"
+            )
         mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype).reshape(-1)
         return lambda sample, value: mean
     if fill == "mean":

@@ -15,6 +15,7 @@ from dtdcore.arrays import ArrayFields, check_count, check_number, rows
 from dtdcore.domains import Domain
 from dtdcore.evaluate.fills import ORDER, TIES, Fill, generator, make_fill
 from dtdcore.evaluate.regions import REDUCE, Regions, patches, spatial_axes
+from dtdcore.layers import Softmax
 from dtdcore.network import Network
 
 SCORES = ("output", "probability", "relative")
@@ -207,8 +208,9 @@ class Prepared:
         -------
         float64 array (n, orders, steps + 1)
         """
-        stream = _Stream(self.network, self.x, self.options, advance)
         steps = len(self.filled)
+        most = len(self.x) * len(orders) * steps
+        stream = _Stream(self.network, self.x, self.options, most, advance)
         result = np.empty((len(self.x), len(orders), steps))
         flat = rows(self.x)
         for sample, value in enumerate(flat):
@@ -232,11 +234,14 @@ class _Stream:
         network: Network,
         x: np.ndarray,
         options: Perturbation,
+        most: int,
         advance: Callable[[int], object] | None,
     ) -> None:
         self.network, self.advance = network, advance
+        node = network.nodes[network.output - len(network.inputs)]
+        self.softmax = not isinstance(node.layer, Softmax)  # else it gives probabilities itself
         self.probability = options.score == "probability"
-        self.inputs = np.empty((options.batch, *x.shape[1:]), x.dtype)
+        self.inputs = np.empty((min(options.batch, most), *x.shape[1:]), x.dtype)
         self.flat = rows(self.inputs)
         self.waiting: list[tuple[np.ndarray, np.ndarray, int]] = []
 
@@ -268,7 +273,8 @@ class _Stream:
             return
         output = rows(self.network.forward(self.inputs[: len(self.waiting)]))
         for said, (result, where, target) in zip(output, self.waiting, strict=True):
-            result[where] = _probability(said, target) if self.probability else said[target]
+            softmax = self.probability and self.softmax
+            result[where] = _probability(said, target) if softmax else said[target]
         if self.advance is not None:
             self.advance(sum(len(where) for _, where, _ in self.waiting))
         self.waiting.clear()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,16 @@ def write_figure(path: Path, figure: Figure, dpi: int = 150) -> Path:
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """Write numbers and text as a JSON file; NaN and infinity are errors."""
     with whole_file(path) as file:
-        file.write((to_json(content) + "\n").encode())
+        file.write((to_json(content) + "\n").encode(errors="backslashreplace"))
     return path
 
 
-def to_json(content: dict[str, Any]) -> str:
+def print_json(content: dict[str, Any]) -> None:
+    """Print numbers and text as JSON, in letters that the standard output has."""
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(to_json(content, ascii_only=not unicode))
+
+
+def to_json(content: dict[str, Any], ascii_only: bool = False) -> str:
     """JSON text, readable by people too."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(content, indent=2, ensure_ascii=ascii_only, allow_nan=False)

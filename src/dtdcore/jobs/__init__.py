@@ -14,10 +14,10 @@ class UserError(ValueError):
 
 @contextmanager
 def user_errors(prefix: str = "") -> Iterator[None]:
-    """Turn the ValueErrors and TypeErrors of a check of user input into `UserError`."""
+    """Turn what is wrong with user input, and numbers that overflow, into `UserError`."""
     try:
         yield
     except UserError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"{prefix}{error}") from error

@@ -31,6 +31,12 @@ class Batch:
     #: The file of each sample.
     paths: list[Path]
 
+    def one(self, row: int) -> Batch:
+        """A batch of one of the inputs."""
+        part = slice(row, row + 1)
+        pictures = None if self.pictures is None else self.pictures[part]
+        return Batch(self.names[part], self.x[part], pictures, self.columns, self.paths[part])
+
 
 class Batches:
     """All inputs in batches: iterate once. A next batch is read while the caller works on one.
@@ -53,6 +59,7 @@ class Batches:
         #: Name and reason of each sample that could not be read, so far.
         self.failures: list[tuple[str, str]] = []
         self._opened: tuple[Source, np.ndarray] | None = None
+        self._sample_shape: tuple[int, ...] | None = None
         if preprocessing is None and any(source.holds_pictures for source in sources):
             raise ValueError("pictures need a preprocessing")
 
@@ -96,7 +103,14 @@ class Batches:
         read, failures = [], []
         for source, index in chunk:
             try:
-                read.append((source, index, self._sample(source, index)))
+                sample = self._sample(source, index)
+                if self._sample_shape not in (None, sample.shape):
+                    raise ValueError(
+                        f"its shape is {sample.shape}, that of those before {self._sample_shape}: "
+                        "inputs of one run must be alike"
+                    )
+                self._sample_shape = sample.shape
+                read.append((source, index, sample))
             except (ValueError, OSError, MemoryError) as error:
                 failures.append((source.sample_name(index), " ".join(str(error).split())))
         if not read:
@@ -109,8 +123,7 @@ class Batches:
         elif self.preprocessing is not None and samples.ndim == 4:
             pictures = self.preprocessing.invert(samples)
         names = [source.sample_name(index) for source, index, _ in read]
-        x = cast(samples, self.dtype, names[0]) if samples.dtype.kind == "f" else samples
-        x = np.ascontiguousarray(x, self.dtype)
+        x = np.ascontiguousarray(samples, self.dtype)
         paths = [source.path for source, _, _ in read]
         return Batch(names, x, pictures, first.columns, paths), failures
 
@@ -120,9 +133,9 @@ class Batches:
         else:
             if self._opened is None or self._opened[0] is not source:
                 self._opened = source, source.load()
-            values = self._opened[1][index]
+            values = np.asarray(self._opened[1][index])
             if source.kind != "pictures":
-                return np.asarray(values)
+                return cast(values, self.dtype, "it") if values.dtype.kind == "f" else values
             pixels = self.preprocessing.picture(values)
         return pixels
 

@@ -27,7 +27,7 @@ def check_values(sources: Sequence[Source], domain: Domain) -> None:
         whose domains would fit.
     """
     for source in sources:
-        if source.kind in ("array", "table"):
+        if source.kind in ("array", "table") and source.damage is None:
             values = source.load()
             for start, part in _pieces(values):
                 _check_part(source, values, start, part, domain)

@@ -35,8 +35,8 @@ class Evaluation:
         curve = next(iter(next(iter(self.comparison.curves.values())).values()))
         return content | {
             "inputs": [
-                {"name": name, "target": int(target), "f": float(f)}
-                for name, target, f in zip(
+                {"name": name, "target": int(target), "score": float(score)}
+                for name, target, score in zip(
                     self.names, curve.target, curve.scores[:, 0], strict=True
                 )
             ],

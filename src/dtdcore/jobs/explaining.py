@@ -22,6 +22,9 @@ from dtdcore.jobs.output_folder import OutputFolder
 from dtdcore.jobs.pictures import Gallery
 from dtdcore.progress import progress_bar
 
+#: What explainers raise where something is wrong with an input.
+_WRONG = (ValueError, ArithmeticError)
+
 
 @dataclass
 class Outcome:
@@ -67,16 +70,18 @@ def run(
             stack.callback(files[name].close)
         gallery = Gallery(job, list(explainers), folder) if pictures else None
         bar = stack.enter_context(progress_bar(progress, job.total, "input", "explaining"))
-        batches = job.batches()
+        batches, done = job.batches(), 0
         for batch in batches:
             _explain_batch(job, batch, explainers, files, gallery, outcome)
+            done += len(batch.names)
             if bar is not None:
-                bar.update(len(batch.names))
+                bar.update(done + len(batches.failures) - bar.n)
         outcome.failures += batches.failures
         if gallery is not None:
             gallery.finish()
             outcome.written += gallery.written
         outcome.written += [path for f in files.values() if (path := f.write()) is not None]
+    folder.remove_old(outcome.written)
     return outcome
 
 
@@ -89,7 +94,15 @@ def _explain_batch(
     outcome: Outcome,
 ) -> None:
     """Explain one batch by each method; draw each input when all methods have seen it."""
-    target = job.target.of(job.network, batch.x)
+    try:
+        target = job.target.of(job.network, batch.x)
+    except _WRONG as error:
+        if len(batch.names) == 1:
+            outcome.failures.append((batch.names[0], _reason(error)))
+            return
+        for row in range(len(batch.names)):
+            _explain_batch(job, batch.one(row), explainers, files, gallery, outcome)
+        return
     drawn: dict[int, list[tuple[str, np.ndarray, list[Finding]]]] = {}
     for method, explainer in explainers.items():
         for rows, explanation in _explanations(explainer, batch.x, target):
@@ -109,25 +122,28 @@ def _explain_batch(
                 drawn.setdefault(row, []).append((method, heatmap, found))
     if gallery is not None:
         for row, parts in sorted(drawn.items()):
-            gallery.draw(batch, row, parts)
+            try:
+                gallery.draw(batch, row, parts)
+            except Exception as error:  # noqa: BLE001  any library; the numbers are right
+                reason = f"its picture cannot be drawn: {_reason(error)}"
+                outcome.failures.append((batch.names[row], reason))
 
 
 def _explanations(
     explainer: Explainer, x: np.ndarray, target: Any
 ) -> Iterator[tuple[Sequence[int], Explanation | Exception]]:
     """The explanation of a batch; where that fails, of each sample, or what is wrong with it."""
-    errors = (ValueError, ArithmeticError)
     if len(x) > 1:
         try:
             yield range(len(x)), explainer(x, target)
             return
-        except errors:
+        except _WRONG:
             pass  # said below, of the samples that it holds for
     for row in range(len(x)):
         one = target[row : row + 1] if isinstance(target, np.ndarray) else target
         try:
             result: Explanation | Exception = explainer(x[row : row + 1], one)
-        except errors as error:
+        except _WRONG as error:
             result = error
         yield [row], result
 

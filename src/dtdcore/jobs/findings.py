@@ -72,12 +72,14 @@ class Finding:
 
 def probabilities(network: Network, output: np.ndarray) -> np.ndarray | None:
     """Probabilities of the classes (n, classes), where the network is made to give them."""
+    if sum(size > 1 for size in output.shape[1:]) != 1:  # a map: the softmax is over its channels
+        return None
     flat = rows(output).astype(np.float64)
     node = network.nodes[network.output - len(network.inputs)]
     if isinstance(node.layer, Softmax):
         return flat
     left_out = any("softmax" in text.lower() and "left out" in text for text in network.notes)
-    if not left_out or flat.shape[1] < 2:
+    if not left_out:
         return None
     power = np.exp(flat - flat.max(axis=1, keepdims=True))
     return power / power.sum(axis=1, keepdims=True)
@@ -155,7 +157,7 @@ def table(found: Sequence[Finding]) -> str:
     lines = [("input", "method", "class", "score", "p", "f", "ΣR", "lost", "conserv.", "positive")]
     for f in found:
         name = f"{f.target}" if f.label is None else f"{f.target} {_short(f.label)}"
-        missing = "-" if f.missing is None else f"{abs(round(100 * f.missing, 2)):g} %"
+        missing = "-" if f.missing is None else f"{round(100 * f.missing, 2) + 0.0:g} %"
         lines.append(
             (
                 _short(f.name, 36),
@@ -175,25 +177,35 @@ def table(found: Sequence[Finding]) -> str:
 
 
 def hints(found: Sequence[Finding]) -> list[str]:
-    """What to look at, where much was lost."""
+    """What to look at, where f and ΣR differ by more than 1 %."""
     texts = []
     for method in dict.fromkeys(f.method for f in found):
-        short = [f for f in found if f.method == method and (f.missing or 0.0) > _SMALL]
+        theirs = [f for f in found if f.method == method]
+        short = [f for f in theirs if (f.missing or 0.0) > _SMALL]
         if short:
             layers = [f.worst_layer for f in short]
             worst = max(set(layers), key=layers.count)
+            absorbed = sum(abs(f.absorbed) for f in short) > sum(abs(f.lost) for f in short)
+            why = (
+                "biases and stabilisers, which count in z_j under this rule, took it"
+                if absorbed
+                else "no input speaks for its neurons: z_j = 0"
+            )
             texts.append(
-                f"{method}: in {len(short)} of {sum(f.method == method for f in found)} heatmaps "
-                f"more than 1 % of f did not arrive at the input, most of it since layer {worst} "
-                "could not pass it on (neurons that only their bias fires); such heatmaps explain "
+                f"{method}: in {len(short)} of {len(theirs)} heatmaps more than 1 % of f did not "
+                f"arrive at the input, most of it in layer {worst} ({why}); such heatmaps explain "
                 "the rest of f. heatmaps*.npz has the account of every layer (audit, audit_names)"
             )
-        silent = sum(f.method == method and f.explained == 0 for f in found)
-        if silent:
+        more = sum((f.missing or 0.0) < -_SMALL for f in theirs)
+        if more:
             texts.append(
-                f"{method}: {silent} heatmap{'s are' * (silent > 1) or ' is'} zero: f is not "
-                "above 0, and deep Taylor explains what is"
+                f"{method}: in {more} of {len(theirs)} heatmaps ΣR is more than 1 % above f: under "
+                "its rules biases give relevance, too"
             )
+        silent = sum(f.explained == 0 and f.lost is not None for f in theirs)
+        if silent:
+            why = ": f is not above 0, and deep Taylor explains what is" * method.startswith("deep")
+            texts.append(f"{method}: {silent} heatmap{'s are' * (silent > 1) or ' is'} zero{why}")
     return texts
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +42,8 @@ class Source:
     #: Names of a table's columns, and its numbers.
     columns: tuple[str, ...] | None = None
     values: np.ndarray | None = field(default=None, repr=False)
+    #: Why the file cannot be read; it counts as one sample.
+    damage: str | None = None
 
     @property
     def holds_pictures(self) -> bool:
@@ -65,6 +68,8 @@ class Source:
         ValueError
             If the file is damaged.
         """
+        if self.damage is not None:
+            raise ValueError(self.damage)
         if self.values is not None:
             return self.values
         array = _load_array(self.path, self.member)[0]
@@ -97,10 +102,15 @@ def find_inputs(
     note : callable, optional
         Told how many pictures a folder holds, and what a glob left out.
 
+    Returns
+    -------
+    list of Source
+        A damaged file is among them, `damage` says why.
+
     Raises
     ------
     ValueError
-        If there is nothing, a file is of no known kind, damaged, or of another shape.
+        If there is nothing, or a file is of no known kind or of another shape.
     FileNotFoundError
         If a pattern names nothing.
     """
@@ -108,9 +118,20 @@ def find_inputs(
         raise ValueError("no inputs are given")
     files: dict[Path, Path] = {}
     for pattern in patterns:
+        if not os.fspath(pattern):
+            raise ValueError("an input is an empty name")
         for path in _files(Path(pattern), note):
             files.setdefault(path.resolve(), path)
-    return _named([_source(path, shape, array, columns) for path in files.values()])
+    for option, given, suffixes in (("array", array, (".npz",)), ("columns", columns, TABLES)):
+        if given and not any(path.suffix.lower() in suffixes for path in files.values()):
+            raise ValueError(f"--{option} is for {suffixes[0]} files, and there is none")
+    sources = []
+    for path in files.values():
+        try:
+            sources.append(_source(path, shape, array, columns, note))
+        except DamagedFileError as error:
+            sources.append(Source(path, path.stem, "array", single=True, damage=str(error)))
+    return _named(sources)
 
 
 def _files(pattern: Path, note: Callable[[str], None]) -> list[Path]:
@@ -160,6 +181,7 @@ def _source(
     shape: tuple[int, ...] | None,
     array: str | None,
     columns: Sequence[str] | None,
+    note: Callable[[str], None],
 ) -> Source:
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
@@ -180,6 +202,11 @@ def _source(
     if shape is not None and found == tuple(shape):
         return replace(source, single=True)
     if found and (shape is None or found[1:] == tuple(shape)):
+        if values.dtype == np.uint8 and len(found) == 4:
+            note(
+                f"{where}: taken as inputs as they are, without preprocessing; pictures are uint8 "
+                "(n, height, width, channels)"
+            )
         return replace(source, count=found[0])
     expected = ", ".join(["n", *map(str, shape or ())])
     raise ValueError(
@@ -190,7 +217,7 @@ def _source(
 
 def _are_pictures(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool:
     """Are 8-bit numbers of this shape pictures, for a network that takes `shape`?"""
-    if shape is None or len(shape) != 3:
+    if shape is None or len(shape) != 3 or not {shape[0], shape[-1]} & {1, 3}:
         return False
     if found[-1] in (1, 3, 4) and len(found) in (3, 4):
         # Channels last; unless that is one channel-first input, or many, as they are.
@@ -199,7 +226,7 @@ def _are_pictures(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool
 
 
 def _table(path: Path, shape: tuple[int, ...] | None, columns: Sequence[str] | None) -> Source:
-    values, names = read_table(path, columns)
+    values, names = read_table(path, columns)  # what is wrong in it is for people to mend
     if shape is not None and (len(shape) != 1 or shape[0] != len(names)):
         takes = f"{shape[0]} numbers" if len(shape) == 1 else f"inputs of shape {shape}"
         raise ValueError(
@@ -224,20 +251,28 @@ def _load_array(path: Path, member: str | None) -> tuple[np.ndarray, str | None]
     except FileNotFoundError:
         raise
     except DAMAGE as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ValueError(f"{path} cannot be read: {error}") from None
+        if isinstance(error, _ChoiceError):
+            raise ValueError(str(error)) from None
+        raise DamagedFileError(f"{path} cannot be read: {error}") from None
+
+
+class DamagedFileError(ValueError):
+    """A file cannot be read."""
+
+
+class _ChoiceError(ValueError):
+    """An .npz file has not one array that is meant."""
 
 
 def _choose_member(path: Path, names: list[str], member: str | None) -> str:
     if member is not None:
         if member in names:
             return member
-        raise ValueError(f"{path} has no array {member!r}; it has {', '.join(names)}")
+        raise _ChoiceError(f"{path} has no array {member!r}; it has {', '.join(names)}")
     known = [name for name in ARRAY_NAMES if name in names]
     if len(names) == 1 or len(known) == 1:
         return (known or names)[0]
-    raise ValueError(
+    raise _ChoiceError(
         f"{path} holds {'no array' if not names else 'the arrays ' + ', '.join(names)}: "
         "choose one with --array NAME"
     )
@@ -249,28 +284,33 @@ def _named(sources: list[Source]) -> list[Source]:
     What would be the same gets the name of its folder in front, and a number where that is not
     enough.
     """
-    stems = [source.path.stem.casefold() for source in sources]
-    twice = (
-        {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else ()
-    )
+    bases = [_printable(source.path.stem.lstrip(".")) or "input" for source in sources]
+    times = Counter(base.casefold() for base in bases)
+    counts: Counter[str] = Counter()  # how many of a base there are so far
     taken: set[str] = set()
     numbered: set[str] = set()  # bases of names with numbers
     result: dict[int, Source] = {}
     # Arrays first: a picture must not be called as a sample of theirs.
     for i in sorted(range(len(sources)), key=lambda i: sources[i].kind == "picture"):
         source = sources[i]
-        base = source.path.stem.lstrip(".") or "input"
-        if stems[i] in twice:
-            base = f"{source.path.resolve().parent.name}-{base}".lstrip("-")
-        name, count = base, 1
+        base = bases[i]
+        if times[base.casefold()] > 1:
+            base = _printable(f"{source.path.resolve().parent.name}-{base}".lstrip("-"))
+        name = base
         while name.casefold() in taken or _is_sample(name, numbered):
-            count += 1
-            name = f"{base}_{count}"
+            counts[base.casefold()] += 1
+            name = f"{base}_{counts[base.casefold()] + 1}"
         taken.add(name.casefold())
         if source.kind != "picture":
             numbered.add(name.casefold())
         result[i] = replace(source, name=name)
     return [result[i] for i in range(len(sources))]
+
+
+def _printable(text: str) -> str:
+    """Text without letters that cannot be printed, in at most 200 bytes: part of a file's name."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text.encode()[:200].decode(errors="ignore")
 
 
 def _is_sample(name: str, bases: set[str]) -> bool:

@@ -119,7 +119,7 @@ def parse_target(
         If there is no such class, or no labels are given for a name.
     """
     text = text.strip()
-    top = re.fullmatch(r"top(\d+)", text)
+    top = re.fullmatch(r"top(\d+)", text, re.IGNORECASE)
     if top:
         count = int(top[1])
         if count < 1 or (classes is not None and count > classes):

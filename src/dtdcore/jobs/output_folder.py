@@ -23,6 +23,7 @@ class OutputFolder:
 
     def __init__(self, folder: Path, methods: Sequence[str]) -> None:
         self.folder, self.methods = folder, methods
+        self._replaced: list[Path] = []
 
     def heatmaps(self, method: str) -> Path:
         """The file of all heatmaps of a method."""
@@ -60,15 +61,13 @@ class OutputFolder:
                 f"{present[0]}{more} exist{'s' * (len(present) == 1)}: replace with --force, or "
                 "choose another --out"
             )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise UserError(
-                f"the folder {self.folder} cannot be written to ({error.strerror}): choose another "
-                "--out"
-            ) from None
+        make_folder(self.folder)
+        self._replaced = present
+
+    def remove_old(self, written: Sequence[Path]) -> None:
+        """Remove results of an earlier run that this one was to replace and did not."""
+        for path in set(self._replaced) - set(written):
+            path.unlink(missing_ok=True)
 
     def _planned(self, sources: Sequence[Source], pictures: bool) -> Iterable[Path]:
         yield from (self.heatmaps(method) for method in self.methods)
@@ -77,3 +76,21 @@ class OutputFolder:
         names = [source.sample_name(i) for source in sources for i in range(source.count)]
         yield from (self.sheet(number) for number in range(-(-len(names) // PER_SHEET)))
         yield from (self.picture(name) for name in names)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results where there is none.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"the folder {folder} cannot be written to ({error.strerror}): choose another --out"
+        ) from None

@@ -24,20 +24,25 @@ Panel = np.ndarray
 _GAP = 8
 #: Pixels of the longer side of what is drawn: at least so many for one input, at most on a sheet.
 _LARGE, _SMALL = 224, 160
+#: Pixels of a side of an input that are drawn at most; larger ones are averaged.
+_MOST = 2048
 #: The end colours stand for this quantile of |R|: one outlier must not turn all others grey.
 QUANTILE = 0.998
 
 
-def plane(values: np.ndarray, layout: str, reduce: Any = np.sum) -> np.ndarray | None:
+def plane(values: np.ndarray, channels: str, reduce: Any = np.sum) -> np.ndarray | None:
     """What can be drawn of one input or heatmap: (h, w), channels summed (or as `reduce` says).
 
-    Of a volume (c, d, h, w) the middle slice; None for vectors.
+    Of a volume (c, d, h, w) the middle slice, of a signal all channels, as rows; None for vectors.
+    `channels` is "first", "last" or "none".
     """
     values = finite(values, "values")
     if values.ndim < 2:
         return None
     if values.ndim > 2:
-        values = reduce(values, axis=-1 if layout == "hwc" else 0)
+        values = reduce(values, axis=-1 if channels == "last" else 0)
+    elif channels == "last":
+        values = values.T
     while values.ndim > 2:
         values = values[len(values) // 2]
     return values
@@ -68,11 +73,13 @@ def input_panel(
 
     Small pictures are enlarged, without interpolation.
     """
+    picture = _shrink_pixels(picture, _MOST)
     rows = [text_panel([title], 3 * _wide(picture, _LARGE) + 2 * _GAP, 15)]
     grown = enlarge(picture, _LARGE)
     for heatmap, scale, lines in heatmaps:
-        colours = enlarge(colorize(heatmap, scale), _LARGE)
-        laid = enlarge(_overlay(picture, heatmap, scale), _LARGE)
+        small = _shrink_plane(heatmap, _MOST)
+        colours = enlarge(colorize(small, scale), _LARGE)
+        laid = enlarge(_overlay(picture, small, scale), _LARGE)
         row = beside([grown, colours, laid])
         rows += [text_panel(lines, row.shape[1], 13), row]
     return framed(above(rows))
@@ -82,9 +89,9 @@ def sheet_tile(
     picture: Panel, heatmaps: Sequence[tuple[np.ndarray, str]], lines: Sequence[str]
 ) -> Panel:
     """Picture beside heatmaps (plane, heading), text below: one input of a contact sheet."""
-    parts = [_headed(_shrink_pixels(picture), "input")]
+    parts = [_headed(enlarge(_shrink_pixels(picture, _SMALL), _SMALL), "input")]
     for heatmap, heading in heatmaps:
-        small = _shrink_plane(heatmap)
+        small = _shrink_plane(heatmap, _SMALL)
         parts.append(_headed(enlarge(colorize(small, scale_of(small)), _SMALL), heading))
     row = beside(parts, gap=4)
     return above([row, text_panel(lines, row.shape[1], 12)], gap=2)
@@ -169,29 +176,30 @@ def _headed(panel: Panel, heading: str) -> Panel:
     return above([text_panel([heading], panel.shape[1], 11), panel], gap=0)
 
 
-def _shrink_pixels(picture: Panel) -> Panel:
+def _shrink_pixels(picture: Panel, side: int) -> Panel:
+    """Means of pixels, so that no side is longer."""
     from PIL import Image
 
-    height, width = _fitted(*picture.shape[:2])
-    if (height, width) != picture.shape[:2]:
-        image = Image.fromarray(np.ascontiguousarray(picture))
-        picture = np.asarray(image.resize((width, height), Image.Resampling.BOX))
-    return enlarge(picture, _SMALL)
+    height, width = _fitted(*picture.shape[:2], side)
+    if (height, width) == picture.shape[:2]:
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
-def _shrink_plane(heatmap: np.ndarray) -> np.ndarray:
-    """Means of a heatmap over the pixels of a sheet."""
+def _shrink_plane(heatmap: np.ndarray, side: int) -> np.ndarray:
+    """Means of a heatmap, so that no side is longer."""
     from PIL import Image
 
-    height, width = _fitted(*heatmap.shape)
+    height, width = _fitted(*heatmap.shape, side)
     if (height, width) == heatmap.shape:
         return heatmap
     image = Image.fromarray(np.ascontiguousarray(heatmap, np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
-def _fitted(height: int, width: int) -> tuple[int, int]:
-    factor = min(1.0, _SMALL / max(height, width))
+def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
+    factor = min(1.0, side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 

@@ -28,8 +28,7 @@ from dtdcore.jobs.panels import (
     sheet,
     sheet_tile,
 )
-from dtdcore.plots import draw_bars
-from dtdcore.preprocessing import picture_axes
+from dtdcore.plots import draw_bars, literal
 
 #: Method, R_p of one input ([k,] *input shape), and a finding for each target.
 Explained = tuple[str, np.ndarray, list[Finding]]
@@ -41,7 +40,7 @@ class Gallery:
     def __init__(self, job: Job, methods: Sequence[str], folder: OutputFolder) -> None:
         require("PIL", "explain")
         self.folder, self.methods = folder, list(methods)
-        self.layout = _layout(job)
+        self.channels = job.channels
         self.written: list[Path] = []
         self._tiles: list[Panel] = []
         self._sheets, self._bars = 0, False
@@ -49,7 +48,7 @@ class Gallery:
     def draw(self, batch: Batch, row: int, explained: Sequence[Explained]) -> None:
         """Draw one input by all methods that could explain it."""
         x, name = batch.x[row], batch.names[row]
-        values = plane(x, self.layout, np.mean)
+        values = plane(x, self.channels, np.mean)
         if values is None:
             self._write(self.folder.picture(name), _bars(batch, row, explained))
             tile = _bars(batch, row, explained, small=True)
@@ -63,7 +62,7 @@ class Gallery:
             )
             found = explained[0][2][0]
             heatmaps = [
-                (plane(_targets(heatmap, f)[0], self.layout), method)
+                (plane(_targets(heatmap, f)[0], self.channels), method)
                 for method, heatmap, f in explained
             ]
             tile = sheet_tile(picture, heatmaps, [name, found.title])
@@ -74,7 +73,7 @@ class Gallery:
     def _rows(self, explained: Sequence[Explained]) -> Any:
         """Heatmap, scale and text of each method and target; targets of a method share a scale."""
         for method, heatmap, found in explained:
-            planes = [plane(part, self.layout) for part in _targets(heatmap, found)]
+            planes = [plane(part, self.channels) for part in _targets(heatmap, found)]
             limit = max(map(scale_of, planes))
             for part, finding in zip(planes, found, strict=True):
                 numbers = f"{method}: {finding.sums}; red above 0, blue below, ends ±{limit:.3g}"
@@ -100,16 +99,6 @@ class Gallery:
         self.written.append(path)
 
 
-def _layout(job: Job) -> str:
-    """Where the channels are, "chw" or "hwc"."""
-    if job.preprocessing is not None:
-        return job.preprocessing.layout
-    try:
-        return picture_axes(job.network.input_shape)[0]
-    except ValueError:  # no pictures
-        return "chw"
-
-
 def _targets(heatmap: np.ndarray, found: Sequence[Finding]) -> np.ndarray:
     """R_p with the axis of targets."""
     return heatmap.reshape(len(found), *heatmap.shape[-(heatmap.ndim - (len(found) > 1)) :])
@@ -131,7 +120,7 @@ def _bars(batch: Batch, row: int, explained: Sequence[Explained], small: bool = 
                 part,
                 batch.columns,
                 inputs=batch.x[row],
-                titles=["\n".join(lines)],
+                titles=[literal("\n".join(lines))],
                 most=bars,
                 figure=figure,
             )

@@ -53,7 +53,15 @@ def read_table(
             raise ValueError(
                 f"{path} has no column {', '.join(map(repr, unknown))}; it has {', '.join(names)}"
             )
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise ValueError(f"the columns {', '.join(map(repr, twice))} are asked for twice")
         chosen = [names.index(name) for name in columns]
+    if all(not math.isnan(_number(names[j])) for j in chosen):
+        raise ValueError(
+            f"{path} begins with numbers ({', '.join(names[j] for j in chosen[:4])}): the first "
+            "line must hold the names of the columns"
+        )
     values = np.array([[_number(row[j]) for j in chosen] for row in table])
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
@@ -71,10 +79,6 @@ def read_table(
 def _check(path: str | os.PathLike, names: list[str], table: list[list[str]]) -> None:
     if not table:
         raise ValueError(f"{path} has no rows below its header")
-    if names and all(not math.isnan(_number(name)) for name in names):
-        raise ValueError(
-            f"{path} begins with numbers: the first line must hold the names of the columns"
-        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{path} has more than one column {', '.join(map(repr, twice))}")
