@@ -345,3 +345,28 @@ def test_onnx_models_that_normalise_pixels(rng):
         np.testing.assert_allclose(explanation.relevance, other.relevance, atol=1e-4 * scale)
         assert explanation.audit.closes()
         assert not [entry for entry in explanation.audit if entry.name in ("d", "z")]
+
+
+def test_a_frame_is_told_from_constant_inputs(rng):
+    """An input that can have one value only gets nothing, with a frame around it, too."""
+    low, high = np.zeros((2, 1, 1)), np.ones((2, 1, 1))
+    low[0] = high[0] = 0.7
+    box = dtd.Box(low, high, origin=0.7 * (low > 0))
+    x = np.concatenate([np.full((3, 1, 4, 4), 0.7), rng.random((3, 1, 4, 4))], axis=1)
+    w = rng.normal(size=(2 * 36, 3))
+    framed = [("pad", dtd.Pad((1, 1), (1, 1))), dtd.Flatten(), dtd.Dense(w), dtd.ReLU()]
+    relevance = dtd.DeepTaylor(dtd.Network(framed, (2, 4, 4)), box)(x).relevance
+    assert relevance[:, 1].any() and not relevance[:, 0].any()
+
+
+def test_sums_of_inputs_in_boxes_of_arrays(rng):
+    """One summand scaled, the other not: the box that holds both is that of z^B."""
+    layers = [
+        ("scaled", dtd.ChannelAffine([2.0, 0.5]), ["a"]),
+        ("sum", dtd.Add(), ["scaled", "b"]),
+        ("dense", dtd.Dense(rng.normal(size=(2, 3)))),
+    ]
+    network = dtd.Network(layers, {"a": (2,), "b": (2,)})
+    rule = dtd.DeepTaylor(network, dtd.Box(-1, 1)).rules[1]
+    assert isinstance(rule, dtd.ZB)
+    assert rule.low.tolist() == [-2, -1] and rule.high.tolist() == [2, 1]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scales and shifts merged into the linear layers beside them."""
+"""Scales, shifts and frames of zeros merged into the linear layers beside them."""
 
 from __future__ import annotations
 
@@ -198,3 +198,58 @@ def test_rules_for_what_is_merged_are_refused_with_the_reason(rng):
     network = chain(rng, np.dtype(float))
     with pytest.raises(ValueError, match=r"no layer took the rule for \['n1'\].*n1 into a"):
         dtd.LRP(network, {"Dense": dtd.Z(), "n1": dtd.Z()})
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["input", "hidden"])
+def test_a_frame_of_zeros_is_the_padding_of_convolutions(hidden, dtype, rng):
+    """Also under w² and flat, which would give relevance to the frame."""
+    w, v = (rng.standard_normal((4, 3, 3, 2)).astype(dtype) for _ in range(2))
+    b = -rng.random(4).astype(dtype)
+    front = [("in", dtd.ReLU())] if hidden else []
+    end = [
+        ("sum", dtd.Add(), ["one", "two"]),
+        dtd.ReLU(),
+        dtd.GlobalPool("sum"),
+        dtd.Flatten(),
+    ]
+    source = "in" if hidden else "input"
+    framed = [
+        *front,
+        ("pad", dtd.Pad((2, 1), (0, 3))),
+        ("one", dtd.Conv(w, b, stride=2, padding=1), ["pad"]),
+        ("two", dtd.Conv(v, b, stride=2, padding=((1, 1), (0, 2))), ["pad"]),
+        *end,
+    ]
+    padded = [
+        *front,
+        ("one", dtd.Conv(w, b, stride=2, padding=((3, 1), (2, 4))), [source]),
+        ("two", dtd.Conv(v, b, stride=2, padding=((3, 1), (1, 5))), [source]),
+        *end,
+    ]
+    framed, padded = (dtd.Network(layers, (3, 5, 6)) for layers in (framed, padded))
+    assert framed.merged().holders == {"pad": ("one", "two")}
+    x = rng.random((4, 3, 5, 6)).astype(dtype)
+    y = padded.forward(x)
+    np.testing.assert_allclose(framed.forward(x), y, rtol=1e-5)
+    for make in (
+        dtd.DeepTaylor,
+        lambda network: dtd.DeepTaylor(network, dtd.Box(0, 1)),
+        lambda network: dtd.LRP(network, "epsilon-plus-flat"),
+    ):
+        one, other = make(framed)(x, 1), make(padded)(x, 1)
+        assert one.relevance.any()
+        assert (one.relevance == other.relevance).all()
+    assert dtd.DeepTaylor(framed)(x, 1).is_consistent().all()
+    shown = dtd.DeepTaylor(framed)(x, 40, node="pad").output
+    assert shown.shape == (4, 3, 7, 10) and (shown[:, :, :2] == 0).all()
+
+
+def test_frames_that_stay(rng):
+    w = rng.standard_normal((4, 3, 3, 3))
+    for pad, behind in (
+        (dtd.Pad((1, 1), (1, 1), 0.5), dtd.Conv(w)),
+        (dtd.Pad((1, 0, 0), (0, 0, 0)), dtd.Conv(rng.standard_normal((4, 4, 3, 3)))),
+        (dtd.Pad((1, 1), (1, 1)), dtd.MaxPool(2)),
+    ):
+        network = dtd.Network([pad, behind], (3, 6, 6))
+        assert network.merged() is network

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _image(layer: Layer, boxes: list[Box], shapes: list[Shape], dtype: np.dtype)
     ends = [through(list(points)) for points in zip(*corners, strict=True)]
     low, high = np.minimum(*ends), np.maximum(*ends)
     if isinstance(layer, Pad):  # a frame that is no 0 itself lies between 0 and what it holds
-        frame = low == high
+        frame = Pad(layer.before, layer.after, 1).forward(np.zeros((1, *shapes[0])))[0] == 1
         low, high = (
             np.where(frame, np.minimum(low, 0), low),
             np.where(frame, np.maximum(high, 0), high),
@@ -75,10 +76,10 @@ def _image(layer: Layer, boxes: list[Box], shapes: list[Shape], dtype: np.dtype)
     return Image(_bound(low), _bound(high), None if origin is None else _bound(origin))
 
 
-def _bound(array: np.ndarray) -> np.ndarray:
-    result = array.astype(np.float64)
+def _bound(numbers: Any) -> float | np.ndarray:
+    result = np.array(numbers, np.float64)
     result.flags.writeable = False
-    return result
+    return result if result.ndim else float(result)
 
 
 def _corners(box: Box, shape: Shape, dtype: np.dtype) -> list[np.ndarray]:
@@ -125,14 +126,19 @@ def meets_weights(box: Box, name: str, dtype: np.dtype) -> Box:
 
 
 def hull(domains: list[Domain]) -> Domain:
-    """A domain that holds all of some domains."""
+    """A domain that holds all of some domains of values of one shape."""
     if all(domain == domains[0] for domain in domains):
         return domains[0]
     boxes = [domain for domain in domains if isinstance(domain, Box)]
-    if len(boxes) == len(domains) and not any(map(has_arrays, boxes)):
-        origins = {box.origin for box in boxes}
-        origin = origins.pop() if len(origins) == 1 else None
-        return Image(min(box.low for box in boxes), max(box.high for box in boxes), origin)
+    if len(boxes) == len(domains):
+        try:
+            low = reduce(np.minimum, [box.low for box in boxes])
+            high = reduce(np.maximum, [box.high for box in boxes])
+        except ValueError:
+            raise ValueError(f"the boxes of values that meet do not fit: {boxes}") from None
+        first, *others = [box.origin for box in boxes]
+        alike = first is not None and all(np.array_equal(first, origin) for origin in others)
+        return Image(*map(_bound, (low, high)), _bound(first) if alike else None)
     positive = all(
         isinstance(domain, NonNegative) or (isinstance(domain, Box) and np.all(domain.low >= 0))
         for domain in domains

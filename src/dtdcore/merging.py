@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scales and shifts merged into the linear layers beside them."""
+"""Scales, shifts and frames of zeros merged into the linear layers beside them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dtdcore.layers import ChannelAffine, Layer
+from dtdcore.layers import ChannelAffine, Conv, Layer, Pad
 from dtdcore.wiring import Node, leading_values
 
 
 @dataclass
 class Merging:
-    """The nodes of a network while scales and shifts disappear from them.
+    """The nodes of a network while scales, shifts and frames disappear from them.
 
     Each merge is one of
 
         (w, b), then y = s a + t:      w_ij s_j, b_j s_j + t_j
         y = s x + t, then (w, b):      s_i w_ij, b_j + Σ_i t_i w_ij
+        zeros around x, then (w, b):   the padding of a convolution
 
     Values keep their numbers until `result` counts anew; `moved` says by which value one that went
     is replaced.
@@ -49,10 +50,14 @@ class Merging:
         """
         stay = leading_values(self.nodes, self.inputs)
         for value, layer in list(self.layers.items()):
-            if value in stay or self.names[value] in self.keep:
+            if self.names[value] in self.keep:
                 continue
-            if isinstance(layer, ChannelAffine):
-                self._into_before(value, layer) or self._into_behind(value, layer)
+            if isinstance(layer, Pad) and layer.value == 0:
+                self._into_behind(value, lambda user, pad=layer: _padded(pad, user))
+            elif isinstance(layer, ChannelAffine) and value not in stay:
+                self._into_before(value, layer) or self._into_behind(
+                    value, lambda user, affine=layer: _scaled(affine, user)
+                )
 
     def _sources(self, value: int) -> list[int]:
         return [self._now(source) for source in self.nodes[value - self.inputs].sources]
@@ -84,17 +89,17 @@ class Merging:
         self._remove(value, source, [source])
         return True
 
-    def _into_behind(self, value: int, affine: ChannelAffine) -> bool:
+    def _into_behind(self, value: int, taken: Callable[[Layer], Layer | None]) -> bool:
+        """Merge a layer into all that use it; `taken` gives them with it, None where it cannot."""
         users = self._users(value)
         if value == self.output or not users:
             return False
         layers = {}
         for user in users:
-            layer = self.layers[user]
-            scaled = layer.scaled_inputs(*_numbers(affine, layer, "inputs"))
-            if scaled is None:
+            merged = taken(self.layers[user])
+            if merged is None:
                 return False
-            layers[user] = scaled
+            layers[user] = merged
         self.layers.update(layers)
         self.lost.add(self.names[value])
         self._remove(value, self._sources(value)[0], users)
@@ -113,6 +118,14 @@ class Merging:
             (self.names[value], layer, [name_of(source) for source in self._sources(value)])
             for value, layer in self.layers.items()
         ]
+
+
+def _scaled(affine: ChannelAffine, layer: Layer) -> Layer | None:
+    return layer.scaled_inputs(*_numbers(affine, layer, "inputs"))
+
+
+def _padded(pad: Pad, layer: Layer) -> Layer | None:
+    return layer.padded_inputs(pad.before, pad.after) if isinstance(layer, Conv) else None
 
 
 def _numbers(affine: ChannelAffine, layer: Layer, side: str) -> list[np.ndarray]:

@@ -213,8 +213,9 @@ class Network:
 
         Each `BatchNorm` or `ChannelAffine` goes into the linear layer before it (where nobody else
         uses what that gives) or else into the linear layers behind it (where none pads with zeros
-        to which the shift would have to be added). These keep their names; what cannot be merged
-        stays, and redistributes by a rule of its own. Those directly at the inputs stay, too: they
+        to which the shift would have to be added). A `Pad` of zeros becomes the padding of the
+        convolutions behind it. These keep their names; what cannot be merged stays, and
+        redistributes by a rule of its own. Scales and shifts directly at the inputs stay, too: they
         are the inputs in other units, and relevance passes through them. Results are equal to
         rounding.
 

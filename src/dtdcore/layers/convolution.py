@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -197,6 +197,18 @@ class Conv(_Convolution):
             )
             bias = added if bias is None else bias + added
         return self._remade(np.asarray(self.weight, np.float64) * factors, bias)
+
+    def padded_inputs(self, before: Sequence[int], after: Sequence[int]) -> Conv | None:
+        """The layer behind a frame of zeros, as one layer; None where channels are framed, too."""
+        axes = len(self.padding)
+        if any(before[:-axes]) or any(after[:-axes]):
+            return None
+        frame = [(0,) * (axes - len(widths)) + tuple(widths[-axes:]) for widths in (before, after)]
+        padding = [
+            (own_before + b, own_after + a)
+            for (own_before, own_after), b, a in zip(self.padding, *frame, strict=True)
+        ]
+        return Conv(self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _remade(self, weight: np.ndarray, bias: np.ndarray | None) -> Conv:
         return _remade(self, weight, bias)

@@ -168,7 +168,8 @@ class Slice(Layer):
 class Pad(Layer):
     """A frame of a constant around an input.
 
-    Relevance that the layer above gives to the frame is lost, and booked so. (z, z⁺ and z^B give
+    A frame of zeros before convolutions becomes their padding when an explainer is made. Elsewhere,
+    relevance that the layer above gives to the frame is lost, and booked so. (z, z⁺ and z^B give
     none to a frame of zeros; w² and flat do.)
 
     Parameters
