@@ -301,5 +301,7 @@ def test_an_empty_batch_has_no_picture():
 def test_arrays_stay_short_in_texts():
     rule = dtd.SearchDirection(np.ones(50))
     assert repr(rule) == "SearchDirection(v=array(50,))"
-    assert repr(dtd.Box(np.zeros((3, 1, 1)), 1)) == "Box(low=array(3, 1, 1), high=1.0)"
+    box = dtd.Box(np.reshape([-1, -2.5, 0], (3, 1, 1)), 1)
+    assert repr(box) == "Box(low=[-1, -2.5, 0], high=1.0)"
+    assert repr(dtd.Box(np.zeros((3, 2, 2)), 1)) == "Box(low=array(3, 2, 2), high=1.0)"
     assert repr(dtd.ZB(-1, 1)) == "ZB(low=-1.0, high=1.0, bias=False)"

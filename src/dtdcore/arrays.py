@@ -261,15 +261,22 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
     return int(value)
 
 
+def _short(value: Any) -> str:
+    """A value as text; of an array its numbers where they are few, such as one for each channel."""
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if not 0 < value.size <= 4:
+        return f"array{value.shape}"
+    return f"[{', '.join(f'{number:g}' for number in value.reshape(-1))}]"
+
+
 class ArrayFields:
     """Equality, hash and a short repr for frozen dataclasses whose fields may be arrays."""
 
     def __repr__(self) -> str:
         values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
         parts = [
-            f"{name}=array{value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
-            for name, value in values
-            if name != "_" and value is not None
+            f"{name}={_short(value)}" for name, value in values if name != "_" and value is not None
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
