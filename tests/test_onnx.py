@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from onnx_models import model, reference, small_network
 
 import dtdcore as dtd
+from dtdcore.importers.comparing import difference
 from dtdcore.importers.onnx import verify as onnx_verify
 from dtdcore.importers.onnx.operators import table
 
@@ -384,6 +385,71 @@ def test_without_onnx_the_extra_is_named(monkeypatch):
 def test_import_of_dtdcore_does_not_import_onnx():
     code = "import sys, dtdcore; sys.exit('onnx' in sys.modules or 'onnxruntime' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_an_inner_tensor_whose_type_is_not_said_is_an_input(kind, rng):
+    w, v = rng.normal(size=(4, 6)).astype(kind), rng.normal(size=(6, 2)).astype(kind)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("MatMul", ["r", "v"], ["y"]),
+    ]
+    proto = model(nodes, (4,), {"w": w, "v": v})
+    proto.graph.input[0].type.tensor_type.elem_type = numpy_helper.from_array(w).data_type
+    network = dtd.from_onnx(proto, inputs="r")
+    x = rng.normal(size=(3, 6))
+    np.testing.assert_allclose(network.forward(x), x @ v.astype(np.float64), rtol=1e-6, atol=1e-6)
+
+
+def cast(source, result, kind):
+    return helper.make_node("Cast", [source], [result], to=kind)
+
+
+def test_fewer_digits_inside(rng):
+    single, double = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
+    w = rng.normal(size=(4, 6)).astype(np.float32)
+    product = helper.make_node("MatMul", ["a", "w"], ["b"])
+    proto = model([cast("x", "a", single), product, cast("b", "y", double)], (4,), {"w": w})
+    proto.graph.input[0].type.tensor_type.elem_type = double
+    network = dtd.from_onnx(proto)
+    x = rng.normal(size=(3, 4))
+    np.testing.assert_allclose(network.forward(x), x @ w.astype(np.float64), rtol=1e-6, atol=1e-6)
+
+
+def test_attributes_are_float32_in_models_of_float64(rng):
+    w, c = rng.normal(size=(4, 3)), rng.normal(size=3)
+    node = helper.make_node("Gemm", ["x", "w", "c"], ["y"], alpha=0.1, beta=0.3)
+    proto = model([node], (4,), {"w": w, "c": c})
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    x = rng.normal(size=(5, 4))
+    alpha, beta = float(np.float32(0.1)), float(np.float32(0.3))
+    y = dtd.from_onnx(proto).forward(x)
+    np.testing.assert_allclose(y, alpha * (x @ w) + beta * c, rtol=1e-13, atol=1e-13)
+    leaky = model([helper.make_node("LeakyRelu", ["x"], ["y"])], (4,))
+    assert dtd.from_onnx(leaky).layers[0].slope == 0.01  # not 0.009999999776
+
+
+def test_a_sigmoid_at_the_end_is_said(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["s"]),
+        helper.make_node("Reshape", ["s", "sizes"], ["y"]),
+    ]
+    constants = {"w": np.ones((4, 1), "f"), "sizes": np.array([-1, 1, 1])}
+    proto = model(nodes, (4,), constants)
+    network = dtd.from_onnx(proto)
+    assert "it ends in a sigmoid (s): explanations start at its value" in network.summary()
+    assert "outputs='logit' starts before it" in network.summary()
+    assert "sigmoid" not in dtd.from_onnx(proto, outputs="logit").summary()
+
+
+def test_numbers_that_are_finite_are_compared():
+    theirs, ours = np.array([[np.inf, np.nan, 1.0]]), np.array([[3.0, 3.0, 1.0]])
+    assert difference(ours, theirs, 1e-4) is None
+    assert "by 1" in difference(ours + 1, theirs, 1e-4)
+    assert "by nan" in difference(ours * np.nan, theirs, 1e-4)
+    assert "its shape" in difference(ours[:, :2], theirs, 1e-4)
 
 
 def test_float64_and_float16_weights(rng):

@@ -117,6 +117,7 @@ case("BatchNormalization", (4,), positive(4), numbers(4), numbers(4), positive(4
 case("Relu", image)
 case("LeakyRelu", image)
 case("LeakyRelu", image, alpha=0.3)
+case("LeakyRelu", image, alpha=-0.3)
 case("PRelu", image, positive(4, 1, 1))
 case("PRelu", image, positive(1))
 case("PRelu", (5,), positive(5))

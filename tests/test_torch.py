@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -146,6 +147,100 @@ def test_dtypes(kind, result):
     assert list(network.notes) == notes
 
 
+class Locked(nn.Linear):
+    """It cannot be copied."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.lock = threading.Lock()
+
+
+def test_half_precision_that_cannot_be_copied():
+    model = Locked().half()
+    with pytest.raises(ValueError, match=r"Locked: .*cannot be copied \(.*lock.*module\.float\(\)"):
+        dtd.from_torch(model, torch.rand(2, 4))
+    assert dtd.from_torch(model.float(), torch.rand(2, 4)).dtype == np.float32
+
+
+class Wider(nn.Module):
+    """float32 first, then float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3).double()
+
+    def forward(self, x):
+        return self.last(self.first(x).double())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Linear(4, 3), Of(lambda x: x.double())),
+        Of(lambda x: x.relu().sum(1, dtype=torch.float64)),
+        Wider(),
+    ],
+    ids=["end", "sum", "linear"],
+)
+def test_float64_behind_float32(module, rng):
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    network = dtd.from_torch(module, x)
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(x)).numpy()
+    assert theirs.dtype == np.float64
+    np.testing.assert_allclose(network.forward(x), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_float64_is_verified_to_its_own_digits(monkeypatch):
+    from dtdcore.importers.operators import Operator
+    from dtdcore.importers.torch import elementwise as torch_elementwise
+
+    def wrong(call):
+        return call.emit(dtd.LeakyReLU(1e-7), call.x)
+
+    monkeypatch.setitem(torch_elementwise.OPERATORS, "relu", Operator(wrong, "wrong"))
+    with pytest.raises(ValueError, match="differs first from PyTorch"):
+        dtd.from_torch(small().double(), torch.rand(2, 6))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda y: {"logits": y}, lambda y: (y,), lambda y: (y, None), lambda y: [y, 3]],
+    ids=["dict", "tuple", "None", "number"],
+)
+def test_one_tensor_in_something(wrap, rng):
+    network = dtd.from_torch(Of(lambda x: wrap(x.tanh())), torch.rand(2, 4))
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_allclose(network.forward(x), np.tanh(x), rtol=1e-5, atol=1e-6)
+
+
+def standardised_in_place(x):
+    x -= 0.5
+    x /= 0.25
+    return x.tanh()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("function", [standardised_in_place, nn.SiLU(inplace=True)])
+def test_inputs_changed_in_place(function, batch, rng):
+    x = rng.normal(size=(batch, 4)).astype(np.float32)
+    example = torch.from_numpy(x.copy())
+    network = dtd.from_torch(Of(function), example)
+    np.testing.assert_array_equal(example.numpy(), x)
+    theirs = function(example).numpy()
+    np.testing.assert_allclose(network.forward(x), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sigmoid_at_the_end_is_said():
+    for behind in ([], [nn.Flatten(0)]):
+        model = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid(), *behind)
+        (note,) = dtd.from_torch(model, torch.rand(2, 4)).notes
+        assert note.startswith("it ends in a sigmoid (1): explanations start at its value")
+        assert "import the module without it" in note
+    gated = nn.Sequential(nn.Linear(4, 1), nn.SiLU())
+    assert dtd.from_torch(gated, torch.rand(2, 4)).notes == ()
+
+
 def test_names_of_what_is_there_twice():
     class Net(nn.Module):
         def __init__(self):
@@ -180,6 +275,10 @@ ERRORS = [
     (Of(lambda x: x.flip(0)), "works along the batch axis"),
     (Of(lambda x: x.reshape(-1, 2)), "no batch axis in front"),
     (Of(lambda x: (x, x + 1)), "it gives 2 outputs"),
+    (Of(lambda x: {"a": x, "b": x + 1}), "it gives 2 outputs"),
+    (Of(lambda x: x.relu() / x.shape[0]), "other depends on the batch size"),
+    (Of(lambda x: x.relu() + x.size(0) / 2), "other depends on the batch size"),
+    (Of(lambda x: torch.max(x, x.relu())), "the elementwise maximum of two values is not"),
     (Of(lambda x: torch.ones(2, 4)), "does not depend on x"),
     (Of(first_of), "torch.export cannot export this module: .*must not depend on the numbers in x"),
     (Of(functional.dropout), "drops numbers in eval mode, too"),

@@ -41,6 +41,7 @@ W = {
     }.items()
 }
 B = torch.arange(6.0)
+MASK = torch.tensor([True, False, True, True, False, True])
 
 
 def signal(x):
@@ -83,7 +84,9 @@ FUNCTIONS = {
     "relu": tf.relu,
     "threshold": lambda x: tf.threshold(x, 0, 0),
     "leaky_relu": lambda x: tf.leaky_relu(x, 0.2),
+    "leaky_relu below 0": lambda x: tf.leaky_relu(x, -0.2),
     "rrelu": tf.rrelu,
+    "rrelu below 0": lambda x: tf.rrelu(x, -0.4, -0.2),
     "prelu": lambda x: tf.prelu(x, B[:4]),
     "prelu one": lambda x: tf.prelu(x, torch.tensor([0.3])),
     "elu": lambda x: tf.elu(x, 0.7),
@@ -152,6 +155,7 @@ FUNCTIONS = {
     "narrow": lambda x: x.narrow(3, 1, 4),
     "index": lambda x: x[:, [2, 0, 1]],
     "index_select": lambda x: x.index_select(3, torch.tensor([5, 5, 1, 2])),
+    "mask": lambda x: x[:, :, MASK].relu().flatten(1) * 2,
     "flip and roll": lambda x: x.flip(1, 2).roll((1, -2), (2, 3)),
     "expand": lambda x: x.amax((2, 3), keepdim=True).expand(-1, -1, 3, 5),
     "repeat": lambda x: x.repeat(1, 2, 1, 3).repeat_interleave(2, 1),
@@ -213,6 +217,7 @@ REFUSED = {
     "division": (lambda x: x / x.relu(), "the divisor must be a constant"),
     "weights from x": (lambda x: tf.conv2d(x, x[:, :, :1, :1]), "no batch axis in front"),
     "constants": (lambda x: x + torch.arange(2.0).view(2, 1, 1, 1), "differs along the batch axis"),
+    "mask of x": (lambda x: x[:, x[0, :, 0, 0] > 0], "no batch axis in front"),
     "group norm": (lambda x: tf.group_norm(x, 2), "aten.group_norm"),
     "instance norm": (tf.instance_norm, "aten.instance_norm"),
 }

@@ -21,7 +21,9 @@ from dtdcore.layers import (
     Gate,
     HardSigmoid,
     Layer,
+    LeakyReLU,
     Multiply,
+    PReLU,
     Reshape,
     Sigmoid,
     Softmax,
@@ -132,6 +134,12 @@ def matrix_times(call: Builder, weight: np.ndarray, x: Signal) -> Signal:
     if len(x.shape) != 2:
         raise ValueError(f"a constant times a value with {len(x.shape) + 1} axes is not supported")
     return call.emit(Conv(weight[:, :, None]), x)
+
+
+def leaky(call: Builder, x: Signal, slope: float, dtype: np.dtype) -> Signal:
+    """x or slope · x: `LeakyReLU` takes slopes >= 0, `PReLU` any."""
+    prelu = slope < 0
+    return call.emit(PReLU(np.array([slope], dtype)) if prelu else LeakyReLU(slope), x)
 
 
 def softmax_over(call: Builder, x: Signal, sizes: Sequence[int], axis: int) -> Signal:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dtdcore.layers import Identity, Layer
+from dtdcore.layers import Identity, Layer, Sigmoid
 from dtdcore.network import Network
 
 Shape = tuple[int, ...]
@@ -70,3 +70,24 @@ class Record:
                 taken.add(signal.name)
         layers = [(s.name, layer, [p.name for p in parts]) for s, layer, parts in reversed(items)]
         return Network(layers, dict(inputs), output.name)
+
+
+def sigmoid_notes(network: Network, way: str) -> list[str]:
+    """What `network.notes` says of a sigmoid at the end: one note, or none where there is none.
+
+    `way` says how an explanation starts before it; {before} in it becomes the name of that value.
+    """
+    names = [*network.inputs, *(node.name for node in network.nodes)]
+    value, first = network.output, len(network.inputs)
+    while value >= first:
+        node = network.nodes[value - first]
+        if isinstance(node.layer, Sigmoid):
+            (source,) = node.sources
+            return [
+                f"it ends in a sigmoid ({node.name}): explanations start at its value, which is "
+                f"above 0 even for 'no'; {way.format(before=names[source])}"
+            ]
+        if not node.layer.rearranges or len(node.sources) > 1:
+            break
+        (value,) = node.sources
+    return []

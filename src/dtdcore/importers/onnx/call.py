@@ -41,10 +41,13 @@ class Call:
         batch: int | None,
         record: Record,
         used: set[str],
+        double: bool,
     ) -> None:
         self.operator, self.opset, self.batch = node.op_type, opset, batch
         self._node, self._attributes = node, attributes
         self._values, self._record, self._used = values, record, used
+        #: Of the numbers that attributes give: float64 where there is such a number in the model.
+        self.dtype = np.dtype(np.float64 if double else np.float32)
 
     # attributes
 
@@ -62,9 +65,15 @@ class Call:
         return default if attribute is None else int(attribute.i)
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """A number, as the shortest decimal that is this float32: 0.1, not 0.10000000149."""
+        """A number, which is a float32, and 0.10000000149 in the arithmetic of float64.
+
+        Where all is float32 it is the shortest decimal that is the same there: 0.1.
+        """
         attribute = self._attribute(name, FLOAT, None)
-        return default if attribute is None else float(str(np.float32(attribute.f)))
+        if attribute is None and default is None:
+            return None
+        single = np.float32(default if attribute is None else attribute.f)
+        return float(single if self.dtype == np.float64 else str(single))
 
     def text(self, name: str, default: str) -> str:
         """A text."""

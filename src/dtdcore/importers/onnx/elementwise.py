@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtdcore.importers.building import softmax_over
+from dtdcore.importers.building import leaky, softmax_over
 from dtdcore.importers.onnx.call import Call
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
@@ -16,7 +16,6 @@ from dtdcore.layers import (
     Clip,
     HardSigmoid,
     HardSwish,
-    LeakyReLU,
     PReLU,
     ReLU,
     Sigmoid,
@@ -40,7 +39,7 @@ def relu(call: Call) -> Signal:
 @OPERATORS.add("LeakyRelu", becomes="`LeakyReLU`")
 def leaky_relu(call: Call) -> Signal:
     """x or alpha x."""
-    return call.emit(LeakyReLU(call.number("alpha", 0.01)), call.signal())
+    return leaky(call, call.signal(), call.number("alpha", 0.01), call.dtype)
 
 
 @OPERATORS.add("PRelu", becomes="`PReLU`")

@@ -47,6 +47,10 @@ class Graph:
                     raise ValueError(f"{file}: the tensor {name!r} is made twice")
                 self.makers[name] = number
         self.makers.pop("", None)
+        kinds = {i.type.tensor_type.elem_type for i in graph.input}
+        kinds |= {tensor.data_type for tensor in graph.initializer}
+        #: Does the model compute with float64?
+        self.double = import_onnx().TensorProto.DOUBLE in kinds
 
     def _find_opset(self) -> int:
         newest = import_onnx().defs.onnx_opset_version()
@@ -87,6 +91,28 @@ class Graph:
                 dims = info.type.tensor_type.shape.dim
                 return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
         return None
+
+    def kind(self, name: str) -> int:
+        """The type of a tensor's numbers, as ONNX counts types; 0 if it cannot be told."""
+        onnx, graph = import_onnx(), self.model.graph
+        stated = {i.name: i.type.tensor_type.elem_type for i in (*graph.value_info, *graph.input)}
+        if stated.get(name):
+            return stated[name]
+        # Constants without their numbers, which may be many.
+        constants = [
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in graph.initializer
+        ]
+        inputs = [*self.inputs.values(), *constants]
+        output = onnx.helper.make_empty_tensor_value_info(name)
+        try:
+            nodes = [graph.node[number] for number in self.order([name], self.inputs)]
+            part = onnx.helper.make_graph(nodes, "part", inputs, [output])
+            part = onnx.helper.make_model(part, opset_imports=self.model.opset_import)
+            inferred = onnx.shape_inference.infer_shapes(part).graph
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+            return 0
+        return inferred.output[0].type.tensor_type.elem_type
 
     def order(self, outputs: Iterable[str], known: Iterable[str]) -> list[int]:
         """The nodes that make these tensors from known ones, each after those that it needs.
@@ -233,7 +259,14 @@ class Translation:
             raise ValueError(f"{title} is not supported. Supported are {', '.join(table())}")
         attributes = {attribute.name: attribute for attribute in node.attribute}
         call = Call(
-            node, attributes, self.graph.opset, self.values, self.batch, self.record, self._used
+            node,
+            attributes,
+            self.graph.opset,
+            self.values,
+            self.batch,
+            self.record,
+            self._used,
+            self.graph.double,
         )
         try:
             return operator.translate(call)

@@ -13,7 +13,7 @@ from dtdcore.arrays import check_count
 from dtdcore.importers.onnx.file import import_onnx, read_model
 from dtdcore.importers.onnx.graph import Graph, Translation
 from dtdcore.importers.onnx.verify import verify_network
-from dtdcore.importers.record import LARGEST_VALUE, Shape
+from dtdcore.importers.record import LARGEST_VALUE, Shape, sigmoid_notes
 from dtdcore.network import Network
 
 
@@ -27,7 +27,7 @@ def from_onnx(
 
     Layers are named after the tensors that they make. The network takes batches of any size, also
     where the file fixes one. A softmax at the very end is left out, so that explanations start at
-    the logits; `network.notes` and `network.summary()` say so.
+    the logits; `network.notes` and `network.summary()` say so. A sigmoid there is kept, and said.
 
     Parameters
     ----------
@@ -84,6 +84,7 @@ def from_onnx(
         notes.append(
             f"the {node.op_type} at the end ({node.output[0]}) is left out: the output are logits"
         )
+    notes += sigmoid_notes(network, "outputs={before!r} starts before it")
     if verify:
         notes += verify_network(network, translation, shapes, batch)
     network.notes = tuple(notes)

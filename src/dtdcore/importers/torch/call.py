@@ -75,6 +75,8 @@ class Call:
             raise ValueError(f"{name} must be a constant")
         if isinstance(value, (bool, int, float)):
             return np.array(value, self.dtype)
+        if not hasattr(value, "is_complex"):  # PyTorch's symbol of a size, or what follows from it
+            raise ValueError(f"{name} depends on the batch size")
         array = to_numpy(value, name)
         if x is not None and array.ndim == len(x.shape) + 1 and len(array) > 1:
             if not np.array_equal(array, np.broadcast_to(array[:1], array.shape)):

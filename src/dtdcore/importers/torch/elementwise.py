@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import affine, softmax_over
+from dtdcore.importers.building import affine, leaky, softmax_over
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
@@ -17,7 +17,6 @@ from dtdcore.layers import (
     Gate,
     HardSigmoid,
     HardSwish,
-    LeakyReLU,
     PReLU,
     ReLU,
     Sigmoid,
@@ -46,7 +45,7 @@ def threshold(call: Call) -> Signal:
 @OPERATORS.add("leaky_relu", becomes="`LeakyReLU`")
 def leaky_relu(call: Call) -> Signal:
     """x or slope x."""
-    return call.emit(LeakyReLU(call.number("negative_slope", 0.01)), call.x)
+    return leaky(call, call.x, call.number("negative_slope", 0.01), call.dtype)
 
 
 @OPERATORS.add("rrelu", becomes="`LeakyReLU`")
@@ -55,7 +54,7 @@ def rrelu(call: Call) -> Signal:
     if call.flag("training"):
         raise ValueError("it draws random slopes in eval mode, too")
     slope = (call.number("lower") + call.number("upper")) / 2
-    return call.emit(LeakyReLU(slope), call.x)
+    return leaky(call, call.x, slope, call.dtype)
 
 
 @OPERATORS.add("prelu", becomes="`PReLU`")

@@ -34,6 +34,10 @@ class Example:
         _, structure = pytree.tree_flatten((self.args, self.kwargs))
         return Example(*pytree.tree_unflatten(tensors, structure))
 
+    def copied(self) -> Example:
+        """The same call of copies, which may be changed."""
+        return self.with_tensors([tensor.clone() for tensor in self.tensors()])
+
     def first(self, count: int) -> Example:
         """The same call of at most so many samples."""
         return self.with_tensors([tensor[:count] for tensor in self.tensors()])
@@ -109,7 +113,14 @@ def in_single(module: Any) -> tuple[Any, str | None]:
         return module, None
     name, dtype = half[0]
     dtype = str(dtype).removeprefix("torch.")
-    return copy.deepcopy(module).float(), f"weights of {dtype} ({name} …) are held as float32"
+    try:
+        single = copy.deepcopy(module).float()
+    except Exception as error:
+        raise ValueError(
+            f"{type(module).__name__}: its weights of {dtype} are held as float32 in a copy, but "
+            f"it cannot be copied ({error}): give module.float()"
+        ) from error
+    return single, f"weights of {dtype} ({name} …) are held as float32"
 
 
 @contextmanager
@@ -185,6 +196,7 @@ def is_dynamic(program: Any) -> bool:
 
 
 def _check_runs(module: Any, example: Example) -> None:
+    example = example.copied()
     try:
         module(*example.args, **example.kwargs)
     except Exception as error:

@@ -43,8 +43,10 @@ class Graph:
             names = ", ".join(signature.buffers_to_mutate.values())
             raise ValueError(f"{title}: it changes its own buffers in eval mode: {names}")
         (ending,) = [node for node in program.graph.nodes if node.op == "output"]
-        outputs = ending.args[0]
-        if len(outputs) != 1 or not hasattr(outputs[0], "name"):
+        # Behind others stand inputs that it changes in place, numbers and None.
+        pairs = zip(signature.output_specs, ending.args[0], strict=True)
+        outputs = [given for spec, given in pairs if _is_own_tensor(spec)]
+        if len(outputs) != 1:
             raise ValueError(
                 f"{title}: it gives {len(outputs)} outputs, where a network has one tensor: wrap "
                 "it in a module whose forward returns the one to be explained"
@@ -62,6 +64,8 @@ class Graph:
             name: tuple(value.shape[1:]) for name, value in zip(names, values, strict=True)
         }
         self.constants = self._find_constants(signature)
+        #: Sizes that follow from constants (how many places a mask takes), by PyTorch's symbols.
+        self.sizes: dict[Any, int] = {}
 
     def _find_constants(self, signature: Any) -> dict[str, Any]:
         named = {**self.program.state_dict, **self.program.constants}
@@ -84,7 +88,21 @@ class Graph:
         shape = getattr(value, "shape", ())
         if not len(shape) or str(shape[0]) not in self.batch:
             return None
-        return tuple(shape[1:]) if all(type(size) is int for size in shape[1:]) else None
+        sizes = tuple(self._size(size) for size in shape[1:])
+        return None if None in sizes else sizes
+
+    def _size(self, size: Any) -> int | None:
+        """A size of a sample as a number; None if it is not known."""
+        if type(size) is int:
+            return size
+        expression = size.node.expr.subs(self.sizes)
+        return int(expression) if expression.is_Integer else None
+
+    def learn(self, value: Any, shape: Shape) -> None:
+        """Remember the sizes in the value of a node whose samples turned out to have this shape."""
+        for size, number in zip(value.shape[1:], shape, strict=True):
+            if self._size(size) is None and size.node.expr.is_Symbol:
+                self.sizes[size.node.expr] = number
 
     def title(self, node: Any) -> str:
         """A node, as errors call it."""
@@ -104,6 +122,13 @@ class Graph:
                 return None
             node = node.args[0]
         return None
+
+
+def _is_own_tensor(spec: Any) -> bool:
+    """Is an output of a program a tensor that the module gives?"""
+    signature = require("torch.export.graph_signature", "torch")
+    own = spec.kind == signature.OutputKind.USER_OUTPUT
+    return own and isinstance(spec.arg, signature.TensorArgument)
 
 
 class Translation:
@@ -225,7 +250,7 @@ class Translation:
         value = node.meta["val"]
         several = isinstance(value, (tuple, list))
         shapes = [self.graph.sample_shape(part) for part in (value if several else [value])]
-        if shapes[0] is None:
+        if shapes[0] is None and not self._is_masked(node):
             raise ValueError(
                 f"its result of shape {tuple(value.shape)} has no batch axis in front, or sizes "
                 "that depend on the batch size"
@@ -253,9 +278,19 @@ class Translation:
         result = translated.translate(call)
         results = result if isinstance(result, list) else [result]
         for signal, shape in zip(results, shapes, strict=False):
-            if signal.shape != shape:
+            if shape is None:
+                self.graph.learn(value, signal.shape)
+            elif signal.shape != shape:
                 raise ValueError(f"its result would have the shape {signal.shape}, not {shape}")
         return results if several else results[0]
+
+    def _is_masked(self, node: Any) -> bool:
+        """Does a node take the places of a mask, of which PyTorch does not say how many?"""
+        if self.graph.operator(node) != "index":
+            return False
+        indices = [self.values[index] for index in node.args[1] if index is not None]
+        torch = require("torch", "torch")
+        return all(isinstance(i, torch.Tensor) and i.dtype == torch.bool for i in indices)
 
     def _emit(self, node: Any) -> Any:
         def emit(layer: Layer, sources: tuple[Signal, ...]) -> Signal:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from dtdcore.arrays import require
+from dtdcore.importers.record import sigmoid_notes
 from dtdcore.importers.torch.export import (
     as_example,
     check_module,
@@ -30,14 +31,16 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     module, a function, an operation in place or a module used twice. Layers are named after the
     modules they come from ("layer1.0.conv1"), functions after module and function
     ("layer1.0.add"). The network takes batches of any size. A softmax at the very end is left out,
-    so that explanations start at the logits; `network.notes` says so. Weights are copied; the
-    module stays as it is, its training flags included.
+    so that explanations start at the logits; `network.notes` says so (and of a sigmoid there, which
+    is kept). Weights are copied; the module stays as it is, its training flags included. It is
+    called a few times, on stand-ins for tensors, too: forward hooks run as in any call, and what
+    they or the module itself keep of a call is then of these.
 
     Parameters
     ----------
     module : torch.nn.Module
-        It must return one tensor, batch axis first. float64 stays float64; weights of half
-        precision become float32, which `network.notes` says.
+        It must return one tensor, batch axis first, alone or in a tuple or dict. float64
+        stays float64; weights of half precision become float32, which `network.notes` says.
     example : tensor or array, tuple or dict of them
         A batch of inputs, batch axis first; its shape and device count. A tuple holds the
         arguments of `forward`, a dict those by name (or the one argument that is a dict); several
@@ -84,5 +87,6 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     if softmax is not None:
         name = graph.operator(softmax).strip("_")
         notes.append(f"the {name} at the end is left out: the output are logits")
+    notes += sigmoid_notes(network, "import the module without it to start at the logit")
     network.notes, network.producer = tuple(notes), "pytorch"
     return network

@@ -11,6 +11,7 @@ import numpy as np
 
 from dtdcore.arrays import require
 from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.export import Example
 from dtdcore.importers.torch.graph import Translation
 from dtdcore.network import Network
@@ -29,9 +30,9 @@ def verify_network(
     title = translation.graph.title_of_module
     held = {node.name for node in network.nodes}
     compared = [(node, signal) for node, signal in translation.compared if signal.name in held]
-    output = translation.graph.output
+    output, tolerance = translation.graph.output, _tolerance(translation)
     for call in _calls(example):
-        own = _array(module(*call.args, **call.kwargs))
+        own = _output(module, call)
         if own.shape[:1] != (call.batch,):
             raise ValueError(
                 f"{title}: for a batch of {call.batch} the module gives the shape {own.shape}, "
@@ -39,7 +40,7 @@ def verify_network(
             )
         last = [node for node, _ in compared[-1:]]
         theirs = _values(translation, call, [*last, output])
-        found = difference(theirs[output], own, _tolerance(own))
+        found = difference(theirs[output], own, tolerance)
         if found:
             raise ValueError(
                 f"{title}: the graph that torch.export made of it differs from what the module "
@@ -55,6 +56,15 @@ def verify_network(
                     f"{translation.graph.title(node)}: here the imported network differs first "
                     f"from PyTorch, {found}. Please report this; verify=False imports it anyway"
                 )
+
+
+def _output(module: Any, call: Example) -> np.ndarray:
+    """The tensor that a module gives, alone or in a tuple or dict."""
+    torch, pytree = require("torch", "torch"), require("torch.utils._pytree", "torch")
+    call = call.copied()  # what changes its inputs in place does it there
+    given = pytree.tree_leaves(module(*call.args, **call.kwargs))
+    (tensor,) = [leaf for leaf in given if isinstance(leaf, torch.Tensor)]
+    return _array(tensor)
 
 
 def _calls(example: Example) -> list[Example]:
@@ -105,12 +115,11 @@ def _differs(
     """How a value differs, in words; None if it does not."""
     names = translation.graph.inputs.values()
     x = {name: _array(tensor) for name, tensor in zip(names, call.tensors(), strict=True)}
-    tolerance = _tolerance(theirs[node])
     try:
         ours = network.forward(x if len(x) > 1 else next(iter(x.values())), node=signal.name)
     except FloatingPointError as error:
         return str(error) if np.all(np.isfinite(theirs[node])) else None
-    return difference(ours, theirs[node], tolerance)
+    return difference(ours, theirs[node], _tolerance(translation))
 
 
 def _array(tensor: Any) -> np.ndarray:
@@ -118,5 +127,9 @@ def _array(tensor: Any) -> np.ndarray:
     return array if array.dtype == np.float64 else array.astype(np.float32)
 
 
-def _tolerance(array: np.ndarray) -> float:
-    return TOLERANCE[array.dtype.name]
+def _tolerance(translation: Translation) -> float:
+    """That of float64 if all numbers on the way from the input are of it."""
+    torch = require("torch", "torch")
+    given = [node for node, value in translation.values.items() if isinstance(value, Signal)]
+    double = all(node.meta["val"].dtype == torch.float64 for node in given)
+    return TOLERANCE["float64" if double else "float32"]

@@ -84,6 +84,8 @@ def adaptive_pool(call: Call) -> Signal:
 def reduce(call: Call) -> Signal:
     """Over all pixels, or over other axes that are brought to the place of pixels."""
     kind = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}[call.operator]
+    if call.has("other"):
+        raise ValueError("the elementwise maximum of two values is not supported")
     x, dims = call.x, call.value("dim")
     if dims is None or dims == []:
         raise ValueError("it reduces the batch axis too")
