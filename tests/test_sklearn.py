@@ -263,7 +263,7 @@ FRONTS = {
         ),
         1,
     ),
-    "union": (FeatureUnion([("a", StandardScaler()), ("b", PCA(3)), ("c", "drop")]), 0),
+    "union": (FeatureUnion([("a", StandardScaler()), ("b", PCA(3)), ("c", "drop")]), 1),
 }
 
 
@@ -345,6 +345,16 @@ def test_far_from_zero_in_float32(front, rng):
     assert np.abs(network.forward(x)[:, 0] - theirs).max() < 1e-4 * np.abs(theirs).max()
 
 
+def test_columns_too_far_for_float32(rng):
+    """Two branches that do not agree where a column lies: the error says what to do."""
+    x = (rng.normal(5, 3, (200, 4)) + 1e6).astype(np.float32)
+    y = (x - 1e6).astype(np.float64) @ [1, -2, 3, 1]
+    both = FeatureUnion([("a", StandardScaler()), ("b", MinMaxScaler())])
+    estimator = MLPRegressor(hidden_layer_sizes=(5,), max_iter=50, random_state=0)
+    with pytest.raises(ValueError, match=r"far from 0 that float32 .*StandardScaler, or .*float64"):
+        dtd.from_sklearn(make_pipeline(both, estimator).fit(x, y))
+
+
 def test_verification_looks_where_the_columns_lie(times):
     x, y = times
     pipeline = make_pipeline(Bounded(), LM.Ridge()).fit(x, y)
@@ -367,6 +377,9 @@ def test_relevance_of_columns_that_two_branches_take(rng):
     network = dtd.from_sklearn(pipeline)
     scaler = network.layers[0]
     np.testing.assert_allclose(scaler.scale, [1 / x[:, 0].std(), 1, 1 / x[:, 2].std()])
+    # of the other both subtract the same mean, which is subtracted in front
+    np.testing.assert_allclose((scaler.shift + scaler.scale * x.mean(0)), 0, atol=1e-9)
+    np.testing.assert_allclose(network.forward(x)[:, 0], pipeline.predict(x))
 
 
 # ------------------------------------------------------------------- tables

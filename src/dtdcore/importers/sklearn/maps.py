@@ -17,6 +17,10 @@ FAR = 100.0
 NO_CENTRE = 1e-9
 
 
+#: Means of a column that differ by no more, relative to them, are the same.
+SAME = 1e-6
+
+
 class Map:
     """A linear map of the columns of x (n, inputs)."""
 
@@ -94,10 +98,10 @@ class Scale(Map):
             np.where(chosen, self.centre, 0),
         )
 
-    def placed(self, columns: np.ndarray, whole: Scale) -> None:
-        """Write the map into these columns of a wider one."""
-        whole.scale[columns], whole.shift[columns] = self.scale, self.shift
-        whole.centre[columns] = self.centre
+    def placed(self, columns: np.ndarray, whole: Scale, chosen: Any = slice(None)) -> None:
+        """Write the map, or what is chosen of it, into these columns of a wider one."""
+        for name in ("scale", "shift", "centre"):
+            getattr(whole, name)[columns[chosen]] = getattr(self, name)[chosen]
 
     def changes(self) -> bool:
         """Is it anything but the identity?"""
@@ -181,25 +185,37 @@ class Parallel(Map):
         return whole
 
     def split(self) -> tuple[Scale | None, Map | None]:
-        """Scales of the columns that one branch alone takes, once."""
+        """Scales of the columns that one branch alone takes, and centres that branches share."""
         uses = np.zeros(self.inputs, int)
         for columns, _, _ in self.branches:
             np.add.at(uses, columns, 1)
-        whole = Scale.of(self.inputs)
-        branches, found = [], False
+        whole = Scale.of(self.inputs, centre=np.where(uses > 1, self._shared_centre(), 0))
+        branches = []
         for columns, maps, outputs in self.branches:
-            own = uses[columns] == 1
+            own, rest = uses[columns] == 1, list(maps)
             first, behind = maps[0].split() if maps else (None, None)
-            if first is None or not own.any():
-                branches.append((columns, maps, outputs))
-                continue
-            found = found or first.on(own).changes()
-            first.on(own).placed(columns, whole)
-            rest = [] if behind is None else [behind]
-            if not own.all():  # columns that others take too are scaled in the branch
-                rest = [first.on(~own), *rest]
-            branches.append((columns, [*rest, *maps[1:]], outputs))
-        return (whole, Parallel(self.inputs, branches)) if found else (None, self)
+            if first is not None:
+                first.placed(columns, whole, own)
+                rest = [] if behind is None else [behind]
+                if not own.all():  # the others are scaled in the branch
+                    inner = first.on(~own)
+                    centre = inner.centre - np.where(own, 0, whole.centre[columns])
+                    rest = [Scale(inner.scale, inner.shift, centre), *rest]
+                rest += maps[1:]
+            branches.append((columns, rest, outputs))
+        return (whole, Parallel(self.inputs, branches)) if whole.changes() else (None, self)
+
+    def _shared_centre(self) -> np.ndarray:
+        """The centre of each column on which all branches that take it agree; else 0."""
+        low, high = np.full(self.inputs, np.inf), np.full(self.inputs, -np.inf)
+        for columns, maps, _ in self.branches:
+            first = maps[0].split()[0] if maps else None
+            home = np.zeros(len(columns)) if first is None else first.home(len(columns))
+            np.minimum.at(low, columns, home)
+            np.maximum.at(high, columns, home)
+        taken = np.isfinite(low)
+        low, high = np.where(taken, low, 0), np.where(taken, high, 0)
+        return np.where(high - low <= SAME * np.abs(high), low, 0)
 
 
 def leading_scales(
