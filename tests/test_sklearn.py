@@ -345,6 +345,19 @@ def test_far_from_zero_in_float32(front, rng):
     assert np.abs(network.forward(x)[:, 0] - theirs).max() < 1e-4 * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize("front", [PCA(), StandardScaler(), MinMaxScaler()])
+def test_explanations_do_not_depend_on_where_zero_is(front, times):
+    x, y = times
+    found = []
+    for moved in (x, x - [TIME, 0, 0]):
+        network = dtd.from_sklearn(make_pipeline(front, LM.Ridge()).fit(moved, y))
+        box = dtd.Box(moved.min(0), moved.max(0), origin=moved.mean(0))
+        explain = dtd.DeepTaylor(network, box), dtd.LRP(network, "epsilon")
+        found.append([one(moved[:20]).relevance for one in explain])
+    for far, near in zip(*found, strict=True):
+        np.testing.assert_allclose(far, near, rtol=0, atol=1e-8 * np.abs(near).max())
+
+
 def test_columns_too_far_for_float32(rng):
     """Two branches that do not agree where a column lies: the error says what to do."""
     x = (rng.normal(5, 3, (200, 4)) + 1e6).astype(np.float32)

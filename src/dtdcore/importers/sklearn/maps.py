@@ -16,7 +16,6 @@ FAR = 100.0
 #: Numbers behind a scale are of the order of 1: a mean smaller than this is rounding.
 NO_CENTRE = 1e-9
 
-
 #: Means of a column that differ by no more, relative to them, are the same.
 SAME = 1e-6
 
