@@ -333,6 +333,18 @@ def test_far_from_zero(front, times):
     assert np.abs(said - theirs).max() < 1e-9 * theirs.std()
 
 
+@pytest.mark.parametrize("front", [StandardScaler(), RobustScaler()])
+def test_scalers_of_times_that_hardly_differ(front, times):
+    """scikit-learn subtracts first: not a digit is lost, and none in the network."""
+    x, y = times
+    x = (x - [TIME, 0, 0]) / 1e4 + [TIME, 0, 0]
+    pipeline = make_pipeline(front, LM.Ridge()).fit(x, y)
+    network = dtd.from_sklearn(pipeline)
+    name = pipeline.steps[0][0]
+    assert [node.name for node in network.nodes] == [f"{name}/shift", name, "output"]
+    np.testing.assert_allclose(network.forward(x)[:, 0], pipeline.predict(x), rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("front", [StandardScaler(), MinMaxScaler(), RobustScaler()])
 def test_far_from_zero_in_float32(front, rng):
     x = (rng.normal(5, 3, (200, 4)) + 1e6).astype(np.float32)
