@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -11,7 +16,9 @@ import pytest
 from keras_setup import QUIET, keras, outputs, randomised
 
 import dtdcore as dtd
+from dtdcore.importers.building import affine
 from dtdcore.importers.keras import linear as keras_linear
+from dtdcore.importers.keras import shapes as keras_shapes
 
 pytestmark = QUIET
 layers = keras.layers
@@ -151,6 +158,97 @@ def test_verification_names_the_first_layer_that_differs(small, monkeypatch):
     with pytest.raises(ValueError, match="first in the layer Conv2D 'conv'"):
         dtd.from_keras(small)
     dtd.from_keras(small, verify=False)
+
+
+def test_verification_looks_behind_a_softmax_before_flatten(rng):
+    first = {"data_format": "channels_first"}
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.Conv2D(4, 3, padding="same"),
+            layers.Permute((3, 1, 2)),
+            layers.Softmax(axis=1),
+            layers.Flatten(**first),
+        ]
+    )
+    network = dtd.from_keras(randomised(model, rng))
+    x = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
+    logits = network.forward(x).reshape(2, 36, 4)
+    powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+    got = powers / powers.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(got.reshape(2, -1), outputs(model, x), rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_else_changes(small):
+    """Neither the random numbers of Python, nor the model, nor the names that Keras gives next."""
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    two = keras.Model({"b": b, "a": a}, layers.Subtract()([layers.Dense(4)(a), b]))
+    for model in (small, two):
+        weights = [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+        state = random.getstate()
+        number = int(keras.Model(a, a).name.rpartition("_")[2])
+        dtd.from_keras(model)
+        assert random.getstate() == state
+        assert int(keras.Model(a, a).name.rpartition("_")[2]) == number + 1
+        for weight, before in zip(model.weights, weights, strict=True):
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), before)
+    assert small.layers[-1].activation is keras.activations.softmax
+
+
+def _double(kind):
+    options = {"dtype": "float64"}
+    a = keras.Input((6, 5, 3), **options)
+    if kind == "rescaling":
+        parts = [layers.Rescaling(1 / 255, 0.1, **options), layers.Conv2D(3, 3, **options)]
+        return keras.Sequential([a, *parts])
+    if kind == "dense":  # which Keras multiplies in float32 on PyTorch
+        return keras.Sequential([a, layers.Dense(3, **options)])
+    parts = [layers.Conv2D(3, 3, **options)(a) for _ in range(3)]
+    return keras.Model(a, layers.Average(**options)(parts))
+
+
+NO_DOUBLE = pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # JAX says
+
+
+@NO_DOUBLE
+@pytest.mark.parametrize("kind", ["rescaling", "average", "dense"])
+def test_double_precision(kind, rng):
+    model = randomised(_double(kind), rng)
+    network = dtd.from_keras(model)
+    x = rng.normal(size=(3, 6, 5, 3)).astype(np.float32).astype(float)  # the model casts it
+    theirs = outputs(model, x)
+    assert network.dtype == theirs.dtype  # float32 on JAX, unless told otherwise
+    near = 1e-5 if kind == "dense" or theirs.dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(network.forward(x.astype(theirs.dtype)), theirs, near, near)
+
+
+@NO_DOUBLE
+def test_double_precision_is_verified_as_such(rng, monkeypatch):
+    """Functional models too, whose inputs say that they compute in float32."""
+    model = randomised(_double("average"), rng)
+    if outputs(model, np.zeros((1, 6, 5, 3))).dtype != np.float64:
+        pytest.skip("this backend has no float64")
+    exact, factor = keras_shapes.added, np.array([1 + 1e-7])
+    monkeypatch.setattr(keras_shapes, "added", lambda *of: affine(of[0], exact(*of), factor, None))
+    with pytest.raises(ValueError, match="first in the layer Average"):
+        dtd.from_keras(model)
+
+
+def test_double_precision_without_it():
+    """Keras on JAX computes in float32 what says float64, and says so in its outputs alone."""
+    if not importlib.util.find_spec("jax"):
+        pytest.skip("jax is not installed")
+    code = """
+import keras, dtdcore
+options = {"dtype": "float64"}
+layers = [keras.layers.Rescaling(1 / 255, **options), keras.layers.Conv2D(3, 3, **options)]
+model = keras.Sequential([keras.Input((8, 8, 3), **options), *layers])
+print(dtdcore.from_keras(model).dtype)
+"""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "0"}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    ran = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert ran.stdout.strip() == "float32", ran.stderr
 
 
 @pytest.mark.parametrize("policy", ["float16", "mixed_float16", "bfloat16"])

@@ -10,6 +10,7 @@ order is needed that nobody has made yet, and nowhere else.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,6 +93,15 @@ class Call:
         if array.dtype.kind not in "fV" and array.dtype.name != "bfloat16":
             raise ValueError(f"its {name} are {array.dtype}: quantised layers are not supported")
         return array.astype(np.float32)
+
+    def constant(self, numbers: Any) -> np.ndarray:
+        """Numbers in float64 where the layer computes in it, else in float32."""
+        if self.option("compute_dtype") != "float64":
+            return np.asarray(numbers, np.float32)
+        ops = import_keras().ops
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that JAX has no float64
+            return np.asarray(ops.convert_to_numpy(ops.convert_to_tensor(numbers, "float64")))
 
     def inside(self, layer: Any, value: Value) -> Call:
         """The call of a layer that is the activation of this one."""

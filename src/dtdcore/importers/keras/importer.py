@@ -33,8 +33,9 @@ def from_keras(model: Any, verify: bool = True) -> Network:
         inputs become a dict by their names.
     verify : bool
         Compare the network's forward pass with the model's on random inputs: numbers of a value
-        may differ by 1e-4 of its largest absolute number (1e-9 in models of float64, 0.02 where
-        layers compute in float16, which are imported as float32). `network.notes` says if nothing
+        may differ by 1e-4 of its largest absolute number (1e-9 in models of float64, where the
+        backend computes in it too; 0.02 where layers compute in float16, which are imported as
+        float32). `network.notes` says if nothing
         was compared, as for models that compute in bfloat16.
 
     Returns

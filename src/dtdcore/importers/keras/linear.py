@@ -134,7 +134,7 @@ def batch_normalization(call: Call) -> Value:
 @OPERATORS.add("Rescaling", becomes="`ChannelAffine` or `Multiply`")
 def rescaling(call: Call) -> Value:
     """scale · x + offset."""
-    scale, offset = (np.asarray(call.option(name), np.float32) for name in ("scale", "offset"))
+    scale, offset = (call.constant(call.option(name)) for name in ("scale", "offset"))
     if scale.ndim and call.channels_first:
         raise ValueError("a scale for each channel in a channels-first model is not supported")
     return _affine(call, scale, offset if np.any(offset) else None)

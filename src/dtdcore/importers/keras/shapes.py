@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from dtdcore.importers.building import added, gated, negated, reshaped
 from dtdcore.importers.keras.call import Call, Value
 from dtdcore.importers.operators import Operators
@@ -22,7 +20,7 @@ def add(call: Call) -> Value:
     signals, order = call.together()
     y = added(call, signals)
     if type(call.layer).__name__ == "Average":
-        y = call.emit(ChannelAffine(np.array([1 / len(signals)], np.float32)), y)
+        y = call.emit(ChannelAffine(call.constant([1 / len(signals)])), y)
     return Value(y, order)
 
 

@@ -91,6 +91,11 @@ def _same(y: np.ndarray) -> np.ndarray:
     return y
 
 
+def _bounded(y: np.ndarray) -> np.ndarray:
+    """Logarithms, as `_log` gives those of the estimator."""
+    return np.maximum(y, SMALLEST)
+
+
 def _both_sides(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f as (-f, f): one output for each of two classes."""
     return np.concatenate([-weight, weight], axis=1), np.concatenate([-bias, bias])
@@ -128,7 +133,7 @@ def perceptron(estimator: Any) -> Predictor:
         return Predictor(layers, hidden, [], lambda x: column(estimator.predict(x)), _same)
     if last == "exp":
         note = "the exponential function at the end is left out: the output is its argument"
-        return Predictor(layers, hidden, [note], lambda x: _log(estimator.predict(x)), _same)
+        return Predictor(layers, hidden, [note], lambda x: _log(estimator.predict(x)), _bounded)
     if last not in ("softmax", "logistic"):
         raise ValueError(f"{type(estimator).__name__}: the output activation {last!r} is unknown")
     notes = [f"the {last} function at the end is left out: the outputs are logits"]
@@ -196,7 +201,7 @@ def generalised(estimator: Any) -> Predictor:
             "the exponential function at the end is left out: the output is the linear predictor"
         )
         result.theirs = lambda x: _log(estimator.predict(x))
-        result.ours = lambda y: np.maximum(y, SMALLEST)
+        result.ours = _bounded
     return result
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ STEPS = Operators()
 
 #: The name in the table for all that choose columns.
 SELECTIONS = "selections of columns (`get_support`)"
+
+#: Where linear maps keep what they subtract from x first.
+CENTRES = ("mean_", "xbar_")
 
 
 def maps_of(step: Any, path: str, inputs: int) -> list[tuple[str, Map, Any]]:
@@ -63,18 +67,10 @@ def _outputs(maps: Sequence[tuple[str, Map, Any]], inputs: int) -> int:
     return x.shape[1]
 
 
-def _scale(scale: Any, shift: Any, inputs: int) -> Scale:
-    return Scale(
-        np.ones(inputs) if scale is None else np.asarray(scale, np.float64),
-        np.zeros(inputs) if shift is None else np.asarray(shift, np.float64),
-    )
-
-
 def _centred(centre: Any, deviation: Any, inputs: int) -> Scale:
     """(x - centre) / deviation."""
-    scale = np.ones(inputs) if deviation is None else 1 / np.asarray(deviation, np.float64)
-    shift = None if centre is None else -np.asarray(centre, np.float64) * scale
-    return _scale(scale, shift, inputs)
+    scale = None if deviation is None else 1 / np.asarray(deviation, np.float64)
+    return Scale.of(inputs, scale, centre=centre)
 
 
 @STEPS.add("StandardScaler", becomes="`ChannelAffine`")
@@ -95,7 +91,7 @@ def robust_scaler(step: Any, path: str, inputs: int) -> Map:
 def min_max_scaler(step: Any, path: str, inputs: int) -> Map:
     """x scale + min, unless it clips."""
     _check_clip(step)
-    return _scale(step.scale_, step.min_, inputs)
+    return Scale.of(inputs, step.scale_, step.min_)
 
 
 @STEPS.add("MaxAbsScaler", becomes="`ChannelAffine`")
@@ -137,11 +133,25 @@ def function_transformer(step: Any, path: str, inputs: int) -> Map | None:
     becomes="merged into the first `Dense`",
 )
 def linear(step: Any, path: str, inputs: int) -> Map:
-    """What it makes of 0 and of the unit vectors is the whole map."""
+    """What it makes of 0 and of the unit vectors is the whole map.
+
+    A copy that subtracts no centre is asked for the unit vectors: with a centre far from 0 the
+    digits of the differences would cancel.
+    """
+    centre, around = np.zeros(inputs), copy.copy(step)
+    for name in CENTRES:
+        if getattr(step, name, None) is not None:
+            centre = np.broadcast_to(getattr(step, name), (inputs,)).astype(np.float64)
+            setattr(around, name, np.zeros(inputs))
+    none = table_of(step, np.zeros((1, inputs)))
     with quiet():
-        offset = dense(step.transform(table_of(step, np.zeros((1, inputs)))))[0]
-        rows = dense(step.transform(table_of(step, np.eye(inputs))))
-    return Matrix(rows.astype(np.float64) - offset, offset.astype(np.float64))
+        rows = dense(around.transform(table_of(step, np.eye(inputs)))).astype(np.float64)
+        offset = dense(around.transform(none))[0].astype(np.float64)
+        rows -= offset
+        more = dense(step.transform(none))[0] + centre @ rows - offset
+    # What more there is are roundings, or the centre is not subtracted as it stands.
+    rounding = 8 * np.finfo(np.float64).eps * (np.abs(centre) @ np.abs(rows) + np.abs(offset))
+    return Matrix(rows, offset + np.where(np.abs(more) <= rounding, 0, more), centre)
 
 
 @STEPS.add(SELECTIONS, becomes="merged into the first `Dense`")
@@ -186,7 +196,7 @@ def _branch(
     outputs = _outputs(named, len(columns))
     maps = [one for _, one, _ in named]
     if weight is not None:
-        maps.append(_scale(np.full(outputs, float(weight)), None, outputs))
+        maps.append(Scale.of(outputs, np.full(outputs, float(weight))))
     return columns, maps, outputs
 
 
