@@ -38,6 +38,12 @@ def small(rng):
     return randomised(model, rng)
 
 
+def test_a_sigmoid_at_the_end_is_said():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid", name="d")])
+    (note,) = dtd.from_keras(model).notes
+    assert note.startswith("it ends in a sigmoid (d/sigmoid): explanations start at its value")
+
+
 def test_names_layout_and_softmax(small, rng):
     network = dtd.from_keras(small)
     names = [node.name for node in network.nodes]

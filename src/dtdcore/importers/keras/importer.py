@@ -11,6 +11,7 @@ from typing import Any
 from dtdcore.importers.keras.graph import check_model, import_keras
 from dtdcore.importers.keras.translation import Translation
 from dtdcore.importers.keras.verify import verify_network
+from dtdcore.importers.record import sigmoid_notes
 from dtdcore.network import Network
 
 #: Files that Keras loads.
@@ -35,8 +36,8 @@ def from_keras(model: Any, verify: bool = True) -> Network:
         Compare the network's forward pass with the model's on random inputs: numbers of a value
         may differ by 1e-4 of its largest absolute number (1e-9 in models of float64, where the
         backend computes in it too; 0.02 where layers compute in float16, which are imported as
-        float32). `network.notes` says if nothing
-        was compared, as for models that compute in bfloat16.
+        float32). `network.notes` says if nothing was compared, as for models that compute in
+        bfloat16.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def from_keras(model: Any, verify: bool = True) -> Network:
     translation = Translation(model)
     network = translation.run()
     notes = list(translation.notes)
+    notes += sigmoid_notes(network, "import the model without it to start at the logit")
     if verify:
         notes += verify_network(network, translation)
     network.notes = tuple(notes)

@@ -130,7 +130,7 @@ def function_transformer(step: Any, path: str, inputs: int) -> Map | None:
     "SparseRandomProjection",
     "TruncatedSVD",
     "LinearDiscriminantAnalysis",
-    becomes="merged into the first `Dense`",
+    becomes="merged into the first `Dense`; a `ChannelAffine` for the mean that it subtracts",
 )
 def linear(step: Any, path: str, inputs: int) -> Map:
     """What it makes of 0 and of the unit vectors is the whole map.
