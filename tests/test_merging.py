@@ -253,3 +253,15 @@ def test_frames_that_stay(rng):
     ):
         network = dtd.Network([pad, behind], (3, 6, 6))
         assert network.merged() is network
+
+
+def test_what_the_dtype_cannot_hold_stays_apart(rng):
+    """Weights of 1e30 and scales of 1e20 are numbers of float32, their products are not."""
+    w = np.full((3, 2), 1e30, np.float32)
+    for layers in (
+        [("in", dtd.ReLU()), ("n", dtd.ChannelAffine(np.float32([1e20] * 3))), ("a", dtd.Dense(w))],
+        [("in", dtd.ReLU()), ("a", dtd.Dense(w)), ("n", dtd.ChannelAffine(np.float32([1e20] * 2)))],
+    ):
+        network = dtd.Network(layers, (3,))
+        assert network.merged() is network
+        assert np.isfinite(network.forward(rng.random((2, 3)).astype(np.float32) * 1e-20)).all()

@@ -136,12 +136,16 @@ def rows(array: np.ndarray) -> np.ndarray:
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
 
 
+class TooLargeError(ValueError):
+    """A dtype cannot hold a number."""
+
+
 def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """A finite array in another dtype.
 
     Raises
     ------
-    ValueError
+    TooLargeError
         If the dtype cannot hold one of its numbers.
     """
     if array.dtype == dtype:
@@ -149,7 +153,7 @@ def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         result = array.astype(dtype)
     if not all_finite(result):
-        raise ValueError(
+        raise TooLargeError(
             f"{name} holds {np.abs(array).max():g}, too large for {dtype}: use float64 throughout"
         )
     return result

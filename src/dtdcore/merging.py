@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dtdcore.arrays import TooLargeError
 from dtdcore.layers import ChannelAffine, Conv, Layer, Pad
 from dtdcore.wiring import Node, leading_values
 
@@ -80,7 +81,7 @@ class Merging:
             or self._users(source) != [value]
         ):
             return False
-        layer = before.scaled_outputs(*_numbers(affine, before, "outputs"))
+        layer = _or_none(lambda: before.scaled_outputs(*_numbers(affine, before, "outputs")))
         if layer is None:
             return False
         self.layers[source] = layer
@@ -96,7 +97,7 @@ class Merging:
             return False
         layers = {}
         for user in users:
-            merged = taken(self.layers[user])
+            merged = _or_none(lambda layer=self.layers[user]: taken(layer))
             if merged is None:
                 return False
             layers[user] = merged
@@ -118,6 +119,14 @@ class Merging:
             (self.names[value], layer, [name_of(source) for source in self._sources(value)])
             for value, layer in self.layers.items()
         ]
+
+
+def _or_none(merge: Callable[[], Layer | None]) -> Layer | None:
+    """What `merge` gives; None, too, where the dtype cannot hold the merged numbers."""
+    try:
+        return merge()
+    except TooLargeError:
+        return None
 
 
 def _scaled(affine: ChannelAffine, layer: Layer) -> Layer | None:
