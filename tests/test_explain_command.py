@@ -123,6 +123,15 @@ def test_other_tensors_of_the_model(place):
     np.testing.assert_array_equal(content("rest/heatmaps.npz")["relevance"], again.relevance)
 
 
+def test_several_outputs_and_how_to_choose_one(place, capsys):
+    two = onnx.load("net.onnx")
+    two.graph.output.append(helper.make_tensor_value_info("l", onnx.TensorProto.FLOAT, ["n", 3]))
+    onnx.save(two, "two.onnx")
+    assert run("two.onnx", "photos") == 2
+    assert "outputs= is --output-tensor NAME" in capsys.readouterr().err
+    assert run("two.onnx", "photos", "--output-tensor", "l", "--no-pictures") == 0
+
+
 def test_batches_leave_the_same_bytes(place):
     assert run("net.onnx", "photos", "--out", "one", "--batch", 1, "--no-pictures") == 0
     assert run("net.onnx", "photos", "--out", "all", "--max-memory", "1M", "--no-pictures") == 0

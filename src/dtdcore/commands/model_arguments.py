@@ -117,8 +117,14 @@ def open_job(arguments: argparse.Namespace) -> Job:
         options["outputs"] = arguments.output_tensor
     if arguments.input_tensor is not None:
         options["inputs"] = arguments.input_tensor
-    with user_errors():
-        network = load(arguments.model, **options)
+    try:
+        with user_errors():
+            network = load(arguments.model, **options)
+    except UserError as error:
+        if "puts=" not in str(error):
+            raise
+        hint = "inputs= is --input-tensor NAME=3,224,224 here, outputs= is --output-tensor NAME"
+        raise UserError(f"{error} ({hint})") from None
     if len(network.inputs) > 1:
         raise UserError(
             f"{arguments.model} has the inputs {', '.join(network.inputs)}: networks of one input "
