@@ -109,6 +109,9 @@ typedef void (*dtd_task)(void *context, size_t task, int worker);
 /* Threads that work of so many multiply-adds (or comparable steps) deserves: 1 when it is small. */
 int dtd_threads_for(double work);
 
+/* What it costs to pass once over a number in memory, in such multiply-adds. */
+#define DTD_PASS 8.0
+
 /* Run task(context, 0 .. tasks - 1, worker) on up to threads threads, 0 <= worker < threads; in any order. */
 void dtd_parallel(size_t tasks, dtd_task task, void *context, int threads);
 

@@ -51,7 +51,7 @@ int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevanc
             .shared_z = shared_z,
             .job = {0, relevance, z, bias, epsilon, limit, s},
             .totals = account};
-    const int threads = dtd_threads_for((double)rows * (double)shape.outputs);
+    const int threads = dtd_threads_for(DTD_PASS * (double)rows * (double)shape.outputs);
     if (call.chunks == 1) {
         dtd_parallel(rows, NAME(quotient_task), &call, threads);
         return DTD_OK;
@@ -74,31 +74,19 @@ int NAME(dtd_quotient)(dtd_dense_shape shape, int shared_z, const REAL *relevanc
 }
 
 typedef struct {
+    const dtd_kernels *kernels;
     size_t columns, chunks;
     const REAL *x;
     double *sums; /* of each chunk of each row */
 } NAME(sums_call);
 
-/* Eight sums side by side, then their sum: one order, whatever the vector unit. */
 static void NAME(sums_task)(void *context, size_t task, int worker) {
-    enum { LANES = 8 };
     const NAME(sums_call) *const call = context;
-    const size_t first = task % call->chunks * ROW_CHUNK;
-    const size_t count = dtd_min(ROW_CHUNK, call->columns - first);
-    const REAL *const x = call->x + task / call->chunks * call->columns + first;
-    double lanes[LANES] = {0};
-    size_t i = 0;
+    const size_t first = task % call->chunks * SUM_CHUNK;
     (void)worker;
-    for (; i + LANES <= count; i += LANES) {
-        for (size_t k = 0; k < LANES; k++) {
-            lanes[k] += (double)x[i + k];
-        }
-    }
-    for (size_t k = 0; i < count; i++, k++) {
-        lanes[k] += (double)x[i];
-    }
-    call->sums[task] = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
-                       ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    call->kernels->NAME(row_sum)(dtd_min(SUM_CHUNK, call->columns - first),
+                                 call->x + task / call->chunks * call->columns + first,
+                                 call->sums + task);
 }
 
 int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums) {
@@ -108,8 +96,9 @@ int NAME(dtd_row_sums)(size_t rows, size_t columns, const REAL *x, double *sums)
     if (rows > 0 && (sums == NULL || (columns > 0 && x == NULL))) {
         return DTD_ERROR_ARGUMENT;
     }
-    const int threads = dtd_threads_for((double)rows * (double)columns);
-    NAME(sums_call) call = {columns, dtd_max(1, dtd_ceil_div(columns, ROW_CHUNK)), x, sums};
+    const int threads = dtd_threads_for(DTD_PASS * (double)rows * (double)columns);
+    NAME(sums_call)
+    call = {dtd_kernel_table(), columns, dtd_max(1, dtd_ceil_div(columns, SUM_CHUNK)), x, sums};
     if (call.chunks == 1) {
         dtd_parallel(rows, NAME(sums_task), &call, threads);
         return DTD_OK;
@@ -203,7 +192,7 @@ int NAME(dtd_first_outside)(size_t samples, size_t inputs, const REAL *x, const 
     call = {inputs, dtd_ceil_div(inputs, ROW_CHUNK), x, low, high, low_count != 1, high_count != 1,
             NULL};
     const size_t tasks = samples * call.chunks;
-    const int threads = tasks > 1 ? dtd_threads_for((double)*index) : 1;
+    const int threads = tasks > 1 ? dtd_threads_for(DTD_PASS * (double)*index) : 1;
     /* without scratch memory as with one thread */
     call.found = threads > 1 ? dtd_alloc(tasks * sizeof(size_t)) : NULL;
     if (call.found != NULL) {

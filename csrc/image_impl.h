@@ -59,7 +59,7 @@ static int NAME(reorder)(size_t images, size_t channels, size_t pixels, const RE
     call = {dtd_kernel_table(),           channels, pixels, dtd_ceil_div(channels, DTD_BLOCK),
             dtd_ceil_div(pixels, PIXELS), from,     to};
     dtd_parallel(images * call.blocks * call.chunks, task, &call,
-                 dtd_threads_for((double)elements));
+                 dtd_threads_for(DTD_PASS * (double)elements));
     return DTD_OK;
 }
 

@@ -1,6 +1,27 @@
 /* SPDX-FileCopyrightText: the dtdcore authors */
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Template (REAL, SUFFIX) of kernels.c: sums of two values, and what each summand gets of the relevance. */
+/* Template (REAL, SUFFIX) of kernels.c: sums of rows, sums of two values, and what each summand gets of the relevance. */
+
+/* *sum = sum of x. Sums stand side by side, then they are added: one order, whatever the vector unit. */
+static void NAME(row_sum)(size_t count, const REAL *x, double *sum) {
+    enum { SIDE = 32 };
+    double sums[SIDE] = {0};
+    size_t i = 0;
+    for (; i + SIDE <= count; i += SIDE) {
+        for (size_t k = 0; k < SIDE; k++) {
+            sums[k] += (double)x[i + k];
+        }
+    }
+    for (size_t k = 0; i < count; i++, k++) {
+        sums[k] += (double)x[i];
+    }
+    for (size_t half = SIDE / 2; half > 0; half /= 2) {
+        for (size_t k = 0; k < half; k++) {
+            sums[k] += sums[k + half];
+        }
+    }
+    *sum = sums[0];
+}
 
 /* sum = x + y, clamped to [0, ceiling] unless that is negative; sum may be x or y. */
 static void NAME(add)(size_t size, const REAL *x, const REAL *y, REAL ceiling, REAL *sum) {

@@ -27,7 +27,7 @@ int NAME(dtd_add)(size_t count, const REAL *x, const REAL *y, REAL ceiling, REAL
     }
     NAME(add_call) call = {dtd_kernel_table(), count, x, y, ceiling, sum};
     dtd_parallel(dtd_ceil_div(count, ADD_CHUNK), NAME(add_task), &call,
-                 dtd_threads_for((double)count));
+                 dtd_threads_for(DTD_PASS * (double)count));
     return DTD_OK;
 }
 
@@ -100,8 +100,9 @@ int NAME(dtd_share)(dtd_dense_shape shape, size_t summands, const REAL *const *x
     for (size_t i = 0; i < tasks * DTD_ACCOUNT_ENTRIES; i++) {
         call.totals[i] = 0;
     }
-    dtd_parallel(tasks, NAME(share_task), &call,
-                 dtd_threads_for((double)rows * (double)shape.outputs * (double)summands));
+    dtd_parallel(
+        tasks, NAME(share_task), &call,
+        dtd_threads_for(DTD_PASS * (double)rows * (double)shape.outputs * (double)summands));
     dtd_add_accounts(rows, call.chunks, call.totals, account);
     dtd_free(call.totals);
     return DTD_OK;
