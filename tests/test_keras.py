@@ -129,8 +129,11 @@ def test_digits(rng, tmp_path):
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(x[:1500], y[:1500], epochs=30, batch_size=32, verbose=0)
         model.save(tmp_path / "digits.keras")
+        model.save(tmp_path / "digits.h5")
     network = dtd.load(tmp_path / "digits.keras")
     told = network.forward(x[1500:]).argmax(axis=1)
+    older = dtd.load(tmp_path / "digits.h5")
+    np.testing.assert_array_equal(older.forward(x[:9]), network.forward(x[:9]))
     assert np.mean(told == y[1500:]) > 0.85
     np.testing.assert_array_equal(told, outputs(model, x[1500:]).argmax(axis=1))
     explanation = dtd.DeepTaylor(network, dtd.Box(0, 1), strict=False)(x[1500:1600])
