@@ -15,12 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dtdcore.arrays import check_count, check_number, require
 from dtdcore.colours import (
-    BLUE,
-    RED,
     Floats,
     as_maps,
     as_pictures,
@@ -32,7 +30,9 @@ from dtdcore.colours import (
     overlay,
     relevance_scale,
 )
-from dtdcore.tabular import Groups, feature_names, most_relevant, sum_groups
+from dtdcore.plot_bars import draw_bars
+from dtdcore.plot_parts import bare, cell_size, check_list, grid_of, number, plus_minus
+from dtdcore.tabular import Groups, sum_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,12 +118,12 @@ def draw_heatmaps(
     limits = relevance_scale(maps, scale)
     pictures = None if inputs is None else overlay(inputs, maps, scale)
     count, height, width = maps.shape
-    _check_list(titles, "titles", count)
+    check_list(titles, "titles", count)
     if columns is None:
         columns = min(8, int(np.ceil(np.sqrt(count))))
     across = min(check_count(columns, "columns"), count)
-    cell = _cell(height, width, lines=(titles is not None) + (scale == "image"))
-    canvas, grid = _canvas(figure, -(-count // across), across, cell)
+    cell = cell_size(height, width, lines=(titles is not None) + (scale == "image"))
+    canvas, grid = grid_of(figure, -(-count // across), across, cell)
     for index, axes in enumerate(grid.flat):
         if index >= count:
             axes.set_axis_off()
@@ -131,11 +131,11 @@ def draw_heatmaps(
         if pictures is None:
             _show(axes, maps[index], limits[index])
         else:
-            _bare(axes).imshow(pictures[index])
+            bare(axes).imshow(pictures[index])
         if titles is not None:
             axes.set_title(titles[index], fontsize=9)
         if scale == "image":
-            axes.set_xlabel(_plus_minus(limits[index]), fontsize=8)
+            axes.set_xlabel(plus_minus(limits[index]), fontsize=8)
     _colour_bar(canvas, list(grid.flat), maps, limits, scale)
     return canvas
 
@@ -185,78 +185,28 @@ def draw_comparison(
                 f"got {values.shape}"
             )
     pictures = as_pictures(inputs, maps[0].shape)
-    _check_list(titles, "titles", count)
-    _check_list(notes, "notes", count)
+    check_list(titles, "titles", count)
+    check_list(notes, "notes", count)
     for row in notes or ():
-        _check_list(row, "notes: each row", len(maps))
+        check_list(row, "notes: each row", len(maps))
     limits = _comparison_scale(maps, scale)
-    cell = _cell(height, width, lines=(notes is not None) + (scale == "image"))
-    canvas, grid = _canvas(figure, count, len(maps) + 1, cell)
+    cell = cell_size(height, width, lines=(notes is not None) + (scale == "image"))
+    canvas, grid = grid_of(figure, count, len(maps) + 1, cell)
     for row in range(count):
-        _bare(grid[row, 0]).imshow(pictures[row], cmap="gray", vmin=0.0, vmax=1.0)
+        bare(grid[row, 0]).imshow(pictures[row], cmap="gray", vmin=0.0, vmax=1.0)
         grid[row, 0].set_ylabel("" if titles is None else titles[row], fontsize=9)
         for column, values in enumerate(maps):
             axes, limit = grid[row, column + 1], limits[column, row]
             _show(axes, values[row], limit)
             lines = [notes[row][column]] if notes is not None else []
-            lines += [_plus_minus(limit)] if scale == "image" else []
+            lines += [plus_minus(limit)] if scale == "image" else []
             axes.set_xlabel("\n".join(lines), fontsize=8)
     grid[0, 0].set_title("input", fontsize=9)
     for column, name in enumerate(relevance):
-        note = f"\n{_plus_minus(limits[column, 0])}" if scale == "method" else ""
+        note = f"\n{plus_minus(limits[column, 0])}" if scale == "method" else ""
         grid[0, column + 1].set_title(name + note, fontsize=9)
     _colour_bar(canvas, list(grid.flat), np.stack(maps), limits, scale)
     return canvas
-
-
-def draw_bars(
-    relevance: ArrayLike,
-    names: Sequence[str] | None = None,
-    *,
-    inputs: ArrayLike | None = None,
-    groups: Groups | None = None,
-    titles: Sequence[str] | None = None,
-    most: int | None = 20,
-    figure: Canvas | None = None,
-) -> Canvas:
-    """Draw signed relevances of named features as bars, one panel per sample.
-
-    Parameters
-    ----------
-    relevance : array (features,) or (n, features)
-    names : sequence of str, one per feature, optional
-        Default: x0, x1, ...
-    inputs : array (features,) or (1, features), optional
-        For one sample: values to write beside the names of the features that are in no group.
-    groups : mapping from a name to columns, optional
-        Columns to sum, see `sum_groups`.
-    titles : sequence of str, one per panel, optional
-    most : int or None
-        Where there are more features, those with the largest Σ|R| over the panels are drawn, and
-        the sum of all others as one more bar, so that the bars still add up. None: all.
-    figure : Figure or SubFigure, optional
-
-    Raises
-    ------
-    ValueError
-        If a shape or the number of names or titles is wrong, a column of a group is unknown, or a
-        value is not finite.
-    ImportError
-        If matplotlib is missing.
-    """
-    values = np.atleast_2d(finite(relevance, "relevance"))
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(
-            f"relevance must have shape (features,) or (n, features), not empty, got {values.shape}"
-        )
-    features = values.shape[1]
-    labels = [f"x{index}" for index in range(features)]
-    labels = labels if names is None else feature_names(names, features)
-    known = {} if inputs is None else _known(inputs, labels, values)
-    values, labels = sum_groups(values, labels, groups or {})
-    labels = [f"{name} = {_number(known[name])}" if name in known else name for name in labels]
-    _check_list(titles, "titles", len(values))
-    return _draw_panels(*most_relevant(values, labels, most), titles, figure)
 
 
 def plot_explanation(
@@ -314,8 +264,8 @@ def plot_explanation(
             raise ValueError(f"image_shape {image_shape} does not fit inputs {x.shape}")
         x, r = x.reshape(len(x), *image_shape), r.reshape(*r.shape[:2], *image_shape)
     count, k = r.shape[:2]
-    _check_list(titles, "titles", count)
-    _check_list(targets, "targets", k)
+    check_list(titles, "titles", count)
+    check_list(targets, "targets", k)
     if targets is None:
         targets = [f"target {j}" for j in range(k)] if k > 1 else ["relevance"]
     drawn = min(count, check_count(limit, "limit"))
@@ -352,25 +302,14 @@ def _notes(relevance: Floats, explained: ArrayLike | None) -> list[list[str]]:
     count, k = relevance.shape[:2]
     sums = relevance.reshape(count, k, -1).sum(axis=-1)
     if explained is None:
-        return [[f"ΣR = {_number(value)}" for value in row] for row in sums]
+        return [[f"ΣR = {number(value)}" for value in row] for row in sums]
     f = finite(explained, "explained")
     if f.shape != (count, k) and (f.shape != (count,) or k != 1):
         raise ValueError(f"explained must have shape ({count}, {k}), got {f.shape}")
     return [
-        [f"f = {_number(a)}, ΣR = {_number(b)}" for a, b in zip(*pair, strict=True)]
+        [f"f = {number(a)}, ΣR = {number(b)}" for a, b in zip(*pair, strict=True)]
         for pair in zip(f.reshape(count, k), sums, strict=True)
     ]
-
-
-def _known(inputs: ArrayLike, names: list[str], relevance: Floats) -> dict[str, float]:
-    """Return the value of each feature of the one sample."""
-    x = np.atleast_2d(finite(inputs, "inputs"))
-    if x.shape != relevance.shape or len(x) != 1:
-        raise ValueError(
-            f"inputs must be one sample (1, {len(names)}) for a relevance of that shape, "
-            f"got {x.shape} for {relevance.shape}"
-        )
-    return dict(zip(names, x[0].tolist(), strict=True))
 
 
 def _comparison_scale(maps: list[Floats], scale: str | float) -> Floats:
@@ -384,51 +323,8 @@ def _comparison_scale(maps: list[Floats], scale: str | float) -> Floats:
     return np.stack([relevance_scale(m, "shared" if scale == "method" else scale) for m in maps])
 
 
-def _check_list(texts: Sequence[Any] | None, name: str, count: int) -> None:
-    if texts is not None and (isinstance(texts, str) or len(texts) != count):
-        raise ValueError(f"{name} must be a list of {count}, got {texts!r}")
-
-
-def _number(value: float, sign: str = "") -> str:
-    """Return a number as matplotlib writes it on an axis, with a true minus."""
-    return f"{value:{sign if value else ''}.4g}".replace("-", "−")
-
-
-def _plus_minus(limit: float) -> str:
-    return f"±{_number(limit)}"
-
-
-def literal(text: str) -> str:
-    """Text that matplotlib does not take for mathematics, whatever is in it."""
-    return text.replace("$", r"\$")
-
-
-def _cell(height: int, width: int, lines: int) -> tuple[float, float]:
-    """Return width and height in inches for an image and some lines of text."""
-    inch = min(1.5 / min(height, width), 2.4 / max(height, width))
-    return max(inch * width, 0.8) + 0.1, max(inch * height, 0.5) + 0.1 + 0.16 * lines
-
-
-def _canvas(
-    figure: Canvas | None, down: int, across: int, cell: tuple[float, float], **options: Any
-) -> tuple[Canvas, NDArray[Any]]:
-    """Return a figure and its grid of axes; the size of a new figure follows from its cells."""
-    module = require("matplotlib.figure", "plot")
-    if figure is None:
-        size = (max(3.6, cell[0] * across + 1.0), max(2.4, cell[1] * down + 0.5))
-        figure = module.Figure(figsize=size, dpi=120, layout="constrained")
-    return figure, figure.subplots(down, across, squeeze=False, **options)
-
-
-def _bare(axes: Axes) -> Axes:
-    """Take ticks and frame away."""
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    return axes
-
-
 def _show(axes: Axes, values: Floats, limit: float) -> AxesImage:
-    return _bare(axes).imshow(values, cmap=_colour_map(), **_range(limit))
+    return bare(axes).imshow(values, cmap=_colour_map(), **_range(limit))
 
 
 def _range(limit: float) -> dict[str, float]:
@@ -467,38 +363,5 @@ def _colour_bar(
         bar.set_label(f"relevance $R_p$, scale per {scale}", fontsize=8)
     else:
         kind = "shared" if isinstance(scale, str) else "fixed"
-        bar.set_label(f"relevance $R_p$, {kind} scale {_plus_minus(limit)}", fontsize=8)
+        bar.set_label(f"relevance $R_p$, {kind} scale {plus_minus(limit)}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-
-
-def _draw_panels(
-    values: Floats, names: list[str], titles: Sequence[str] | None, figure: Canvas | None
-) -> Canvas:
-    """Draw one panel of bars per row of `values`, on one scale."""
-    across = min(len(values), 4)
-    cell = (2.4 if across > 1 else 4.2, 0.22 * len(names) + 0.8)
-    down = -(-len(values) // across)
-    canvas, grid = _canvas(figure, down, across, cell, sharex=True, sharey=True)
-    places = np.arange(len(names))
-    for index, axes in enumerate(grid.flat):
-        if index >= len(values):
-            axes.set_axis_off()
-            continue
-        colours = [np.array(RED if value >= 0 else BLUE) / 255.0 for value in values[index]]
-        bars = axes.barh(places, values[index], color=colours, height=0.75)
-        axes.bar_label(
-            bars, [_number(value, "+") for value in values[index]], fontsize=7, padding=2
-        )
-        axes.axvline(0.0, color="0.4", linewidth=0.8)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(labelsize=8)
-        axes.tick_params(axis="y", length=0)
-        if titles is not None:
-            axes.set_title(titles[index], fontsize=9)
-        if index + across >= len(values):
-            axes.tick_params(axis="x", labelbottom=True)
-            axes.set_xlabel("relevance $R_i$", fontsize=8)
-    grid[0, 0].set_yticks(places, labels=list(map(literal, names)))
-    grid[0, 0].invert_yaxis()
-    grid[0, 0].margins(x=0.3)
-    return canvas

@@ -20,7 +20,7 @@ from dtdcore.jobs.evaluating import RANDOM, evaluate, make_methods
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS
 from dtdcore.jobs.output_folder import make_folder
-from dtdcore.plots import literal
+from dtdcore.plot_parts import literal
 
 HELP = "compare heatmaps by region perturbation: which method finds what counts?"
 

@@ -238,8 +238,7 @@ class _Stream:
         advance: Callable[[int], object] | None,
     ) -> None:
         self.network, self.advance = network, advance
-        node = network.nodes[network.output - len(network.inputs)]
-        self.softmax = not isinstance(node.layer, Softmax)  # else it gives probabilities itself
+        self.softmax = not ends_in_softmax(network)  # else it gives probabilities itself
         self.probability = options.score == "probability"
         self.inputs = np.empty((min(options.batch, most), *x.shape[1:]), x.dtype)
         self.flat = rows(self.inputs)
@@ -278,6 +277,11 @@ class _Stream:
         if self.advance is not None:
             self.advance(sum(len(where) for _, where, _ in self.waiting))
         self.waiting.clear()
+
+
+def ends_in_softmax(network: Network) -> bool:
+    """Are a network's outputs probabilities?"""
+    return isinstance(network.nodes[network.output - len(network.inputs)].layer, Softmax)
 
 
 def _probability(output: np.ndarray, target: int) -> float:

@@ -113,7 +113,7 @@ class PairResult:
     @property
     def title(self) -> str:
         """What the figure says above all."""
-        raise NotImplementedError
+        raise NotImplementedError  # every experiment answers this
 
     def save(self, path: Path) -> Path:
         """Write the network."""

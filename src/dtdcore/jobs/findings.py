@@ -13,9 +13,9 @@ import numpy as np
 
 from dtdcore.arrays import rows
 from dtdcore.audit import format_table
+from dtdcore.evaluate.perturbation import ends_in_softmax
 from dtdcore.explanation import Explanation
 from dtdcore.jobs.job import Job
-from dtdcore.layers import Softmax
 from dtdcore.network import Network
 
 #: The share of f that may be lost without a word.
@@ -75,8 +75,7 @@ def probabilities(network: Network, output: np.ndarray) -> np.ndarray | None:
     if sum(size > 1 for size in output.shape[1:]) != 1:  # a map: the softmax is over its channels
         return None
     flat = rows(output).astype(np.float64)
-    node = network.nodes[network.output - len(network.inputs)]
-    if isinstance(node.layer, Softmax):
+    if ends_in_softmax(network):
         return flat
     left_out = any("softmax" in text.lower() and "left out" in text for text in network.notes)
     if not left_out:

@@ -28,7 +28,8 @@ from dtdcore.jobs.panels import (
     sheet,
     sheet_tile,
 )
-from dtdcore.plots import draw_bars, literal
+from dtdcore.plot_bars import draw_bars
+from dtdcore.plot_parts import literal
 
 #: Method, R_p of one input ([k,] *input shape), and a finding for each target.
 Explained = tuple[str, np.ndarray, list[Finding]]
