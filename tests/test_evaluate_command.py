@@ -132,6 +132,14 @@ def test_channels_are_where_the_network_has_them(tmp_path, capsys):
         assert f"{regions} of {regions} regions" in capsys.readouterr().out
 
 
+def test_the_first_scores_stand_beside_the_inputs(folder, tmp_path):
+    files = [folder / "flat.npz", folder / "rows.npy"]
+    options = ["--fill", "0", "--steps", "2", "--score", "relative", "--out", tmp_path / "out"]
+    assert run(folder, *files, *options) == 0
+    content = json.loads((tmp_path / "out" / "evaluate.json").read_text())
+    assert {entry["score"] for entry in content["inputs"]} == {1.0}
+
+
 def test_the_folder_is_tried_before_the_work(folder, capsys):
     where = ["--out", folder / "rows.npy"]
     assert run(folder, folder / "flat.npz", folder / "rows.npy", *where) == 2

@@ -235,6 +235,11 @@ def test_what_is_lost_is_said_and_strict_fails(place, capsys):
     assert all(f["lost"] == pytest.approx(f["explained"]) for f in found)
     assert all(f["missing"] == 1 and f["worst_layer"] == "l" for f in found)
     assert "in 3 of 3 heatmaps more than 1 % of f did not arrive" in streams.err
+    assert "(no input speaks for its neurons: z_j = 0)" in streams.err
+    assert run("leaky.onnx", "photos", "--out", "absorbed", "--method", "lrp:epsilon") == 0
+    assert "(biases and stabilisers, which count in z_j under this rule, took it)" in (
+        capsys.readouterr().err
+    )
     methods = ["--method", "deep-taylor", "--method", "sensitivity"]
     assert run("leaky.onnx", "photos", "--strict", "--out", "strict", *methods) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "failed" in line]
@@ -421,6 +426,30 @@ def test_letters_that_the_output_lacks(place):
             assert done.returncode == 0, done.stderr
         names = [f["name"] for f in json.loads(done.stdout.decode(encoding))["results"]]
         assert "日本é" in names
+
+
+def test_more_than_f_is_said_with_its_sign(tmp_path, monkeypatch, capsys):
+    """Under ε a negative bias takes less than nothing: ΣR is above f."""
+    monkeypatch.chdir(tmp_path)
+    layer = dtd.Dense(np.ones((2, 1), np.float32), np.array([-1], np.float32))
+    dtd.Network([layer], input_shape=(2,)).save("net.npz")
+    np.save("x.npy", np.ones((1, 2), np.float32))
+    arguments = ["--method", "lrp:epsilon", "--no-pictures"]
+    assert cli.main(["explain", "net.npz", "x.npy", *arguments]) == 0
+    printed = capsys.readouterr()
+    assert "-100 %" in printed.out
+    assert "in 1 of 1 heatmaps ΣR is more than 1 % above f" in printed.err
+
+
+def test_the_note_says_the_preprocessing_that_is_used(place, capsys):
+    network = dtd.load("net.onnx")
+    network.producer = "pytorch"
+    network.save("net.npz")
+    arguments = ["explain", "net.npz", "photos", "--mean", "0.25", "--no-pictures"]
+    assert cli.main(arguments) == 0
+    used = str(content("heatmaps/heatmaps.npz")["preprocessing"])
+    assert "0.25" in used
+    assert "0.25" in capsys.readouterr().err
 
 
 def test_max_memory_is_checked_before_the_work(place, capsys):

@@ -270,6 +270,7 @@ def test_targets():
     net = network()
     assert parse_target("top1", None, 4).of(net, x) is None
     assert parse_target("2", None, 4).of(net, x) == 2
+    assert parse_target("TOP3", None, 4) == parse_target("top3", None, 4)
     three = parse_target("top3", None, 4).of(net, x)
     output = net.forward(x)
     assert three.shape == (3, 3)
@@ -343,7 +344,15 @@ def test_presets_domains_and_errors(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("500M", 500_000_000), ("2G", 2_000_000_000), ("1KiB", 1024), ("7", 7)]
+    ("text", "size"),
+    [
+        ("500M", 500_000_000),
+        ("2G", 2_000_000_000),
+        ("1KiB", 1024),
+        ("7", 7),
+        ("1e9", 10**9),
+        ("9" * 400, 2**62),
+    ],
 )
 def test_memory(text, size):
     assert memory(text) == size

@@ -175,6 +175,8 @@ def test_transparent_is_white(tmp_path):
 def test_other_kinds(tmp_path):
     deep = Image.fromarray(np.full((8, 8), 257 * 77, np.uint16))
     assert np.all(PLAIN.picture(saved(tmp_path, deep)) == 77)
+    assert np.all(PLAIN.picture(saved(tmp_path, deep, transparency=257 * 77)) == 255)
+    assert np.all(PLAIN.picture(saved(tmp_path, deep, transparency=257 * 77 + 1)) == 77)
     cmyk = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
     assert np.all(PLAIN.picture(saved(tmp_path, cmyk, "tif")) == (0, 255, 255))
     assert np.all(PLAIN.picture(saved(tmp_path, Image.new("1", (8, 8), 1))) == 255)
