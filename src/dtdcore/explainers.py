@@ -216,7 +216,17 @@ class Redistribution(Explainer):
         else:
             x = x.copy()
             result = result[:, 0] if single else result
-        return Explanation(self._method, x, output, targets, explained, result, audit)
+        return Explanation(
+            self._method,
+            x,
+            output,
+            targets,
+            explained,
+            result,
+            audit,
+            feature_names=self.network.feature_names,
+            class_names=self.network.class_names if node is None else (),
+        )
 
     def _run(
         self,

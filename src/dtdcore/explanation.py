@@ -45,6 +45,10 @@ class Explanation:
     relevance: Any
     #: The account of every layer; None for methods that do not redistribute relevance.
     audit: Audit | None
+    #: Names of the numbers of an input (of one axis), where the network knows them; else empty.
+    feature_names: tuple[str, ...] = ()
+    #: Names of the outputs, likewise.
+    class_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.output)

@@ -82,7 +82,17 @@ class GradientExplainer(Explainer):
             heatmaps = each(lambda part: part[:, 0], heatmaps)
             explained, targets = explained[:, 0], targets[:, 0]
         x = each(np.copy, x)
-        return Explanation(repr(self), x, output, targets, explained, heatmaps, None)
+        return Explanation(
+            repr(self),
+            x,
+            output,
+            targets,
+            explained,
+            heatmaps,
+            None,
+            feature_names=self.network.feature_names,
+            class_names=self.network.class_names if node is None else (),
+        )
 
 
 def each(function: Callable[..., Any], *values: Any) -> Any:

@@ -74,6 +74,11 @@ class Network:
         self.notes: tuple[str, ...] = ()
         #: Who made the model file, in the file's own words; `save` keeps it.
         self.producer: str = ""
+        #: Names of the numbers of an input (of one axis), where an importer knows them; `save`
+        #: keeps them, and explanations take them over.
+        self.feature_names: tuple[str, ...] = ()
+        #: Names of the outputs, likewise.
+        self.class_names: tuple[str, ...] = ()
         #: Names of the inputs.
         self.inputs = input_names(input_shape)
         self.nodes = tuple(connect(layers, self.inputs))
@@ -410,6 +415,8 @@ class Network:
             "output": names[self.output],
             "notes": list(self.notes),
             "producer": self.producer,
+            "feature_names": list(self.feature_names),
+            "class_names": list(self.class_names),
             "layers": [
                 {"name": node.name, "sources": [names[source] for source in node.sources]}
                 | (
@@ -461,6 +468,8 @@ def load(path: str | os.PathLike) -> Network:
         network = Network(layers, shapes, structure["output"])
         network.notes = tuple(map(str, structure.get("notes", ())))
         network.producer = str(structure.get("producer", ""))
+        network.feature_names = tuple(map(str, structure.get("feature_names", ())))
+        network.class_names = tuple(map(str, structure.get("class_names", ())))
         return network
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no network saved by dtdcore: {error!r}") from None
