@@ -306,7 +306,9 @@ def test_table_of_named_columns(tmp_path, monkeypatch, capsys):
     assert cli.main(["explain", "net.npz", "t.csv", "--domain", "0,1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["results"]
     assert [f["name"] for f in found] == ["t-1", "t-2", "t-3"]
-    assert all(f["conservative"] and f["positive"] for f in found)
+    assert [f["nothing_to_explain"] for f in found] == [f["score"] <= 0 for f in found]
+    some = [f for f in found if not f["nothing_to_explain"]]
+    assert some and all(f["conservative"] and f["positive"] for f in some)
     assert {f"t-{row}.png" for row in (1, 2, 3)} < set(os.listdir("heatmaps"))
     assert min(pixels_of("heatmaps/t-1.png").shape[:2]) > 200
 

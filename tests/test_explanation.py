@@ -248,6 +248,60 @@ def test_repr_tells_what_matters(rng):
     assert "0 heatmaps" in repr(explanation(np.zeros((0, 4)), np.zeros(0)))
 
 
+def below_zero():
+    """f = (x - 4, 2x - 4): at x = 0.5 (-3.5, -3), at x = 3 (-1, 2)."""
+    return dtd.Network([dtd.Dense([[1.0, 2.0]], [-4.0, -4.0])]), np.array([[0.5], [3.0]])
+
+
+def test_nothing_to_explain_is_said():
+    """Where f is not above 0 nothing speaks for it; that is no success of a method."""
+    network, x = below_zero()
+    one = dtd.DeepTaylor(network, dtd.Box(0, 5))(x[:1], 0)
+    assert one.nothing_to_explain.tolist() == [True] and one.score.tolist() == [-3.5]
+    assert one.explained.tolist() == [0.0] and not one.relevance.any()
+    text = repr(one)
+    assert "f(x) -3.5: nothing to explain" in text and "nothing speaks for it" in text
+    assert "consistent" not in text and "f(x) 0" not in text
+    several = dtd.DeepTaylor(network, dtd.Box(0, 5))(x, [[0, 1], [0, 1]])
+    assert several.nothing_to_explain.tolist() == [[True, True], [True, False]]
+    assert several.score.tolist() == [[-3.5, -3.0], [-1.0, 2.0]]
+    text = repr(several)
+    assert "f(x) -3.5 to 2," in text and "nothing to explain in 3/4" in text
+    assert "conservative 1/1, positive 1/1, consistent 1/1" in text
+    exactly = dtd.DeepTaylor(network, dtd.Box(0, 5))(np.array([[2.0]]), 1)  # f = 0
+    assert "f(x) 0: nothing to explain" in repr(exactly)
+
+
+def test_other_methods_explain_what_is_below_0(rng):
+    network, x = below_zero()
+    for explain in (dtd.LRP(network), dtd.Sensitivity(network), dtd.GradientTimesInput(network)):
+        explanation = explain(x, 0)
+        assert not explanation.nothing_to_explain.any()
+        assert "f(x) -3.5 to -1" in repr(explanation) and "nothing" not in repr(explanation)
+    given = dtd.LRP(network)(x, relevance=np.array([[1.0, -1.0], [0.0, 0.0]]))
+    assert given.nothing_to_explain.tolist() == [False, True]  # of both the sum is 0
+    assert given.score.tolist() == [0.0, 0.0]
+
+
+def test_trained_relevance_models_say_it_too(rng):
+    x = rng.random((200, 6))
+    fitted = dtd.DetectionPoolingNet(units=[(12, 4), (6, None)], iterations=300, seed=0)
+    network = fitted.fit(x, 20.0 * (x[:, 1] > 0.5)).network_
+    model = dtd.MinMax(iterations=20, seed=0).fit(network, x)
+    silent = dtd.DeepTaylor(network, dtd.Box(0, 1), model)(np.zeros((2, 6)))
+    assert not silent.output.any() and silent.nothing_to_explain.all()
+    assert "f(x) 0: nothing to explain" in repr(silent)
+
+
+def test_nothing_to_explain_in_a_plot():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra plot)")
+    network, x = below_zero()
+    figure = dtd.DeepTaylor(network, dtd.Box(0, 5))(x, 1).plot()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "f = −3: nothing to explain"
+    assert titles[1].startswith("f = 2, ")
+
+
 def test_html_shows_text_and_pictures(rng):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     tabular = example(rng)._repr_html_()

@@ -17,6 +17,7 @@ import numpy as np
 from dtdcore.audit import Audit
 from dtdcore.colours import colorize, encode_png
 from dtdcore.files import write_npz
+from dtdcore.targets import pick
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -69,6 +70,30 @@ class Explanation:
         """Σ_p R_p in float64, (n,) or (n, k)."""
         sums = self._per_heatmap(np.sum, dtype=np.float64)
         return sum(sums[1:], start=sums[0])
+
+    @property
+    def score(self) -> np.ndarray:
+        """f(x), what the network said of the target, also where it is below 0. (n,) or (n, k).
+
+        `explained` where the call gave `relevance`.
+        """
+        if self.target is None:
+            return self.explained
+        targets = self.target if self.target.ndim > 1 else self.target[:, None]
+        return pick(self.output, targets).reshape(self.explained.shape)
+
+    @property
+    def nothing_to_explain(self) -> np.ndarray:
+        """Is no relevance there to be redistributed? (n,) or (n, k) bool.
+
+        Deep Taylor decomposition explains what speaks for an output: where f(x) ≤ 0 nothing does,
+        and the heatmap is 0. That is conservative by `explained` = max(0, f), and says nothing.
+        Never true of methods that redistribute no relevance.
+        """
+        if self.audit is None:
+            return np.zeros(self.explained.shape, bool)
+        largest = self._per_heatmap(lambda part, axis: np.abs(part).max(axis=axis, initial=0.0))
+        return (self.explained == 0) & (np.max(largest, axis=0) == 0)
 
     def _per_heatmap(self, reduce: Any, **options: Any) -> list[np.ndarray]:
         """Numbers (n,) or (n, k) for each input."""
@@ -159,7 +184,7 @@ class Explanation:
         from dtdcore.plots import plot_explanation
 
         return plot_explanation(
-            self.inputs, self.relevance, explained=self.explained, names=names, **options
+            self.inputs, self.relevance, explained=self.score, names=names, **options
         )
 
     def __repr__(self) -> str:
@@ -168,15 +193,27 @@ class Explanation:
             f"{self.method}: {heatmaps} heatmap{'s' * (heatmaps != 1)} of shape "
             f"{self._shapes()}, {self.dtype}"
         ]
-        if heatmaps:
-            difference = np.mean(np.abs(self.total - self.explained))
+        nothing = self.nothing_to_explain
+        if heatmaps and np.all(nothing):
+            lines.append(
+                f"f(x) {_range(self.score)}: nothing to explain, for f(x) is not above 0, so that "
+                "nothing speaks for it; R is 0"
+            )
+        elif heatmaps:
+            some = ~nothing
+            difference = np.mean(np.abs(self.total - self.explained)[some])
             lines += [
-                f"f(x) {_range(self.explained)}, sum of R {_range(self.total)}, "
+                f"f(x) {_range(self.score)}, sum of R {_range(self.total)}, "
                 f"mean |f - sum of R| {difference:.4g}",
-                f"conservative {_share(self.is_conservative())}, "
-                f"positive {_share(self.is_positive())}, "
-                f"consistent {_share(self.is_consistent())}",
+                f"conservative {_share(self.is_conservative()[some])}, "
+                f"positive {_share(self.is_positive()[some])}, "
+                f"consistent {_share(self.is_consistent()[some])}",
             ]
+            if np.any(nothing):
+                lines.append(
+                    f"nothing to explain in {_share(nothing)}: f(x) is not above 0 there, so that "
+                    "nothing speaks for it; R is 0"
+                )
         if self.audit is not None:
             lines.append(repr(self.audit))
         return "\n".join(lines)

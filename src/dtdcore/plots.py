@@ -230,7 +230,8 @@ def plot_explanation(
     inputs : array (n, features), (n, h, w) or (n, c, h, w)
     relevance : array of the shape of `inputs`, or with an axis of k targets after the first
     explained : array (n,) or (n, k), optional
-        What was redistributed, f(x). It is written beside Σ_p R_p.
+        f(x). It is written beside Σ_p R_p; where it is not above 0 and R is 0, that there is
+        nothing to explain.
     titles : sequence of str, one per sample, optional
     targets : sequence of str, one per target, optional
         Default: "target 0", ... where there are several.
@@ -306,9 +307,16 @@ def _notes(relevance: Floats, explained: ArrayLike | None) -> list[list[str]]:
     f = finite(explained, "explained")
     if f.shape != (count, k) and (f.shape != (count,) or k != 1):
         raise ValueError(f"explained must have shape ({count}, {k}), got {f.shape}")
+    f = f.reshape(count, k)
+    nothing = (f <= 0) & ~relevance.reshape(count, k, -1).any(axis=-1)
     return [
-        [f"f = {number(a)}, ΣR = {number(b)}" for a, b in zip(*pair, strict=True)]
-        for pair in zip(f.reshape(count, k), sums, strict=True)
+        [
+            f"f = {number(f[i, j])}: nothing to explain"
+            if nothing[i, j]
+            else f"f = {number(f[i, j])}, ΣR = {number(sums[i, j])}"
+            for j in range(k)
+        ]
+        for i in range(count)
     ]
 
 

@@ -15,7 +15,7 @@ from dtdcore.explainers import Explainer
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.explaining import Outcome
 from dtdcore.jobs.explaining import run as explain_all
-from dtdcore.jobs.findings import as_json, hints, table
+from dtdcore.jobs.findings import as_json, counts, hints, table
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS, explainer, redistributes
 from dtdcore.jobs.output_folder import OutputFolder
@@ -113,6 +113,8 @@ def _report(arguments: argparse.Namespace, job: Job, outcome: Outcome) -> int:
         print_json(content)
     elif outcome.findings:
         print(table(outcome.findings))
+    for text in counts(outcome.findings):
+        note(text)
     for text in hints(outcome.findings):
         note(f"note: {text}")
     for name, why in outcome.failures:

@@ -20,6 +20,8 @@ from dtdcore.network import Network
 
 #: The share of f that may be lost without a word.
 _SMALL = 0.01
+#: Cells of a table: yes, no, or nothing to be said.
+_ANSWERS = {True: "yes", False: "no", None: "-"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,14 @@ class Finding:
     #: What the network said of the class, and with a softmax at its end how probable that is.
     score: float
     probability: float | None
-    #: f, what is explained, and what of it arrived at the input.
+    #: What is explained (max(0, f) for deep Taylor), and what of it arrived at the input.
     explained: float
     total: float
-    conservative: bool
-    positive: bool
+    #: Definitions 1 and 2; None where there is nothing to explain.
+    conservative: bool | None
+    positive: bool | None
+    #: f is not above 0, so that nothing speaks for it and the heatmap is 0.
+    nothing_to_explain: bool
     #: Absorbed by biases and stabilisers, and lost; None for methods without an audit.
     absorbed: float | None
     lost: float | None
@@ -64,6 +69,8 @@ class Finding:
     @property
     def sums(self) -> str:
         """The numbers f and ΣR, and what is missing."""
+        if self.nothing_to_explain:
+            return f"f = {self.score:.4g}: nothing to explain, f is not above 0"
         text = f"f = {self.explained:.4g}, ΣR = {self.total:.4g}"
         if self.missing is not None and self.missing > _SMALL:
             text += f" ({100 * self.missing:.0f} % not passed on)"
@@ -112,10 +119,11 @@ def findings(
         at(explanation.total).tolist(),
         at(explanation.is_conservative()).tolist(),
         at(explanation.is_positive()).tolist(),
+        at(explanation.nothing_to_explain).tolist(),
         strict=True,
     )
     result = []
-    for k, (target, f, total, conservative, positive) in enumerate(numbers):
+    for k, (target, f, total, conservative, positive, nothing) in enumerate(numbers):
         absorbed = lost = worst = None
         if explanation.audit is not None:
             account = np.array([part[:, k] for part in parts]).reshape(-1, 5)
@@ -134,8 +142,9 @@ def findings(
                 None if share is None else float(share[place, target]),
                 f,
                 total,
-                conservative,
-                positive,
+                None if nothing else conservative,
+                None if nothing else positive,
+                nothing,
                 absorbed,
                 lost,
                 worst,
@@ -164,15 +173,35 @@ def table(found: Sequence[Finding]) -> str:
                 name,
                 f"{f.score:.5g}",
                 "-" if f.probability is None else f"{f.probability:.3f}",
-                f"{f.explained:.5g}",
+                f"{f.score if f.nothing_to_explain else f.explained:.5g}",
                 f"{f.total:.5g}",
                 missing,
-                "yes" if f.conservative else "no",
-                "yes" if f.positive else "no",
+                _ANSWERS[f.conservative],
+                _ANSWERS[f.positive],
             )
         )
     kept = [c for c in range(10) if (c != 1 or several) and (c != 4 or shares)]
     return format_table([[line[c] for c in kept] for line in lines], left=2 + several)
+
+
+def counts(found: Sequence[Finding]) -> list[str]:
+    """How many heatmaps of each method are conservative, positive and both: Definitions 1 to 3.
+
+    Those with nothing to explain are counted apart.
+    """
+    lines = []
+    for method in dict.fromkeys(f.method for f in found):
+        theirs = [f for f in found if f.method == method]
+        some = [f for f in theirs if not f.nothing_to_explain]
+        lines.append(
+            f"{method}: {len(theirs)} heatmap{'s' * (len(theirs) != 1)}; "
+            f"conservative {sum(bool(f.conservative) for f in some)}/{len(some)}, "
+            f"positive {sum(bool(f.positive) for f in some)}/{len(some)}, "
+            f"consistent {sum(bool(f.conservative and f.positive) for f in some)}/{len(some)}"
+            + f"; nothing to explain in {len(theirs) - len(some)}"
+            * (len(some) < len(theirs))
+        )
+    return lines
 
 
 def hints(found: Sequence[Finding]) -> list[str]:
@@ -201,10 +230,12 @@ def hints(found: Sequence[Finding]) -> list[str]:
                 f"{method}: in {more} of {len(theirs)} heatmaps ΣR is more than 1 % above f: under "
                 "its rules biases give relevance, too"
             )
-        silent = sum(f.explained == 0 and f.lost is not None for f in theirs)
+        silent = sum(f.nothing_to_explain for f in theirs)
         if silent:
-            why = ": f is not above 0, and deep Taylor explains what is" * method.startswith("deep")
-            texts.append(f"{method}: {silent} heatmap{'s are' * (silent > 1) or ' is'} zero{why}")
+            texts.append(
+                f"{method}: nothing to explain in {silent} of {len(theirs)} heatmaps: f is not "
+                "above 0 there, so that nothing speaks for the class and R is 0"
+            )
     return texts
 
 
