@@ -72,6 +72,29 @@ def test_rules_by_place(rng):
     assert rules_of(dtd.LRP(graph(rng), {"*": E})) == dict.fromkeys(rules, E)
 
 
+def test_an_exact_name_wins_over_globs(rng):
+    w = rng.random((4, 4))
+    names = ["block[0].fc", "block[1].fc", "block0.fc", "a*", "ab", "first"]
+    network = dtd.Network([(name, dtd.Dense(w)) for name in names])
+    one = dtd.Flat()
+    for name in names[:-1]:
+        for rules in ({name: one, "*": E}, {"*": E, name: one}):
+            assert rules_of(dtd.LRP(network, rules)) == dict.fromkeys(names, E) | {name: one}
+    # as a glob, brackets hold characters; of two that fit the first is taken
+    rules = rules_of(dtd.LRP(network, {"block[0]*": one, "block[[][01]].fc": P, "*": E}))
+    assert [rules[name] for name in names[:3]] == [P, P, one]
+    with pytest.raises(ValueError, match=r"took the rule for .*x\[0\].*\[\[\] a bracket"):
+        dtd.LRP(network, {"*": E, "x[0]": P})
+    # a name that is also a place
+    assert rules_of(dtd.LRP(dtd.Network([("first", dtd.Dense(w))]), {"first": one})) == {
+        "first": one
+    }
+    with pytest.raises(ValueError, match=r"'first' says a place.*call that layer firs\[t\]"):
+        dtd.LRP(network, {"first": one, "*": E})
+    rules = rules_of(dtd.LRP(network, {"firs[t]": one, "*": E}))
+    assert rules == dict.fromkeys(names, E) | {"first": one}
+
+
 def test_one_rule_or_a_sequence(rng):
     assert set(rules_of(dtd.LRP(graph(rng), P)).values()) == {P}
     five = [P, E, dtd.Z(), dtd.Flat(), dtd.WSquare()]

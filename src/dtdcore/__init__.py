@@ -12,8 +12,9 @@ The mathematics is that of Montavon, Lapuschkin, Binder, Samek, Müller: "Explai
 classification decisions with deep Taylor decomposition", Pattern Recognition 65, 2017.
 """
 
-from importlib import import_module
-from types import ModuleType
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from dtdcore._version import __version__
 from dtdcore.audit import Audit, AuditEntry, ConservationError
@@ -81,18 +82,50 @@ from dtdcore.rules import (
     Z,
     ZPlus,
 )
-from dtdcore.runtime import get_num_threads, read_environment, set_num_threads, show_config
+from dtdcore.runtime import get_num_threads, set_num_threads, show_config
+from dtdcore.runtime import read_environment as _read_environment
 from dtdcore.taylor import NearestRoot, nearest_root
 from dtdcore.training import DetectionPoolingNet
 
-read_environment()
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from dtdcore import datasets, domains, evaluate, layers, plots, preprocessing, rules, targets
+
+_read_environment()
+
+#: Modules that are public, and imported when first used.
+_SUBMODULES = (
+    "datasets",
+    "domains",
+    "evaluate",
+    "layers",
+    "plots",
+    "preprocessing",
+    "rules",
+    "targets",
+)
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import `dtdcore.datasets`, `dtdcore.evaluate` and `dtdcore.plots` when first used."""
-    if name in ("datasets", "evaluate", "plots"):
+    """Import a public module when it is first used."""
+    if name in _SUBMODULES:
+        from importlib import import_module
+
         return import_module(f"dtdcore.{name}")
-    raise AttributeError(f"module 'dtdcore' has no attribute {name!r}")
+    hint = ""
+    if not name.startswith("_"):
+        from difflib import get_close_matches
+
+        by_lower = {known.lower(): known for known in __all__}
+        close = [by_lower[match] for match in get_close_matches(name.lower(), by_lower)]
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise AttributeError(f"module 'dtdcore' has no attribute {name!r}{hint}")
+
+
+def __dir__() -> list[str]:
+    """The public names: `__all__`."""
+    return list(__all__)
 
 
 __all__ = [
@@ -162,14 +195,22 @@ __all__ = [
     "Z",
     "ZPlus",
     "__version__",
+    "datasets",
+    "domains",
+    "evaluate",
     "explain",
     "from_keras",
     "from_onnx",
     "from_sklearn",
     "from_torch",
     "get_num_threads",
+    "layers",
     "load",
     "nearest_root",
+    "plots",
+    "preprocessing",
+    "rules",
     "set_num_threads",
     "show_config",
+    "targets",
 ]

@@ -201,12 +201,13 @@ def _by_key(network: Network, rules: Mapping[Any, Any]) -> list[Rule | None]:
     ends = {"first": first_layers(network), "last": last_layers(network)}
     chosen: list[Rule | None] = defaults(network)
     unused = set(rules)
+    names = {node.name for node in network.nodes}
     m = len(network.inputs)
     leading = leading_values(network.nodes, m)
     for number, node in enumerate(network.nodes):
         if not node.layer.takes_rule or m + number in leading:
             continue
-        key = next((key for key in rules if _fits(key, node, number, ends)), None)
+        key = _key_of(rules, node, number, ends, names)
         if key is not None:
             chosen[number] = rules[key]
             unused.discard(key)
@@ -217,15 +218,39 @@ def _by_key(network: Network, rules: Mapping[Any, Any]) -> list[Rule | None]:
         hint = f" (merged: {gone})" if gone else ""
         scales = [node.name for value, node in enumerate(network.nodes, m) if value in leading]
         hint += f" (they pass relevance on unchanged: {', '.join(scales)})" if scales else ""
+        if any(isinstance(key, str) and "[" in key for key in unused):
+            hint += " (in a glob, [ab] is one of these characters and [[] a bracket)"
         raise ValueError(f"no layer took the rule for {sorted(map(str, unused))}{hint}")
     return chosen
 
 
-def _fits(key: Any, node: Node, number: int, ends: dict[str, set[int]]) -> bool:
-    if isinstance(key, type):
-        return isinstance(node.layer, key)
-    if not isinstance(key, str):
-        return False
-    if key in ends:
-        return number in ends[key]
-    return fnmatchcase(node.name, key) or key == type(node.layer).__name__
+def _key_of(
+    rules: Mapping[Any, Any], node: Node, number: int, ends: dict[str, set[int]], names: set[str]
+) -> Any | None:
+    """The key for a node: its name, letter by letter, else the first key that fits.
+
+    A key that is the name of a layer is no glob.
+
+    Raises
+    ------
+    ValueError
+        If the name is a key that says a place, and the node stands in another.
+    """
+    if node.name in rules:
+        if number not in ends.get(node.name, {number}):
+            raise ValueError(
+                f"the key {node.name!r} says a place, and is the name of a layer elsewhere: call "
+                f"that layer {node.name[:-1]}[{node.name[-1]}]"
+            )
+        return node.name
+    for key in rules:
+        if isinstance(key, type):
+            fits = isinstance(node.layer, key)
+        elif key in ends:
+            fits = number in ends[key]
+        else:
+            glob = isinstance(key, str) and key not in names and fnmatchcase(node.name, key)
+            fits = glob or key == type(node.layer).__name__
+        if fits:
+            return key
+    return None

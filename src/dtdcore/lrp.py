@@ -28,8 +28,9 @@ class LRP(Redistribution):
         One rule for all linear layers; a sequence with one rule for each layer with learned
         weights, from the input to the output; a mapping to rules, from "first" (layers with
         learned weights before which there are none) or "last" (those after which there are none),
-        a layer's name (or a glob such as "dense_*"), its type or its type's name: the first that
-        fits is taken; or the name of a preset:
+        a layer's name (or a glob such as "dense_*"), its type or its type's name. A layer takes the
+        rule of its own name, letter by letter (a key that is a layer's name is no glob), else that
+        of the first key that fits; or the name of a preset:
 
         - "epsilon": ε everywhere;
         - "z-plus": z⁺ everywhere;

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,19 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore import layers as layer_module
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
-from dtdcore.files import read_npz, write_npz
 from dtdcore.layers import ChannelAffine, Layer, Multiply
 from dtdcore.merging import Merging
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
+from dtdcore.saving import read, write
 from dtdcore.targets import choose_targets, one_hot
 from dtdcore.wiring import check_shape, connect, input_names
-
-#: Version of the file format of `Network.save`.
-FORMAT = 2
 
 #: Plans, one for each dtype and node asked for, that a network or an explainer keeps.
 PLANS_KEPT = 16
@@ -401,37 +396,7 @@ class Network:
         pathlib.Path
             The file, with the suffix .npz added if it has none.
         """
-        names = [*self.inputs, *(node.name for node in self.nodes)]
-        arrays: dict[str, np.ndarray] = {}
-        first: dict[int, str] = {}
-        for node in self.nodes:
-            holder = first.setdefault(id(node.layer), node.name)
-            if holder == node.name:
-                parts = node.layer.arrays()
-                arrays |= {f"{node.name}/{name}": array for name, array in parts.items()}
-        structure = {
-            "format": FORMAT,
-            "inputs": [list(pair) for pair in zip(self.inputs, self._input_shapes, strict=True)],
-            "output": names[self.output],
-            "notes": list(self.notes),
-            "producer": self.producer,
-            "feature_names": list(self.feature_names),
-            "class_names": list(self.class_names),
-            "layers": [
-                {"name": node.name, "sources": [names[source] for source in node.sources]}
-                | (
-                    {
-                        "type": type(node.layer).__name__,
-                        "options": node.layer.options(),
-                        "arrays": sorted(node.layer.arrays()),
-                    }
-                    if first[id(node.layer)] == node.name
-                    else {"same": first[id(node.layer)]}
-                )
-                for node in self.nodes
-            ],
-        }
-        return write_npz(path, dtdcore_network=np.array(json.dumps(structure)), **arrays)
+        return write(self, path)
 
 
 def load(path: str | os.PathLike) -> Network:
@@ -442,50 +407,10 @@ def load(path: str | os.PathLike) -> Network:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or holds something else.
+        If the file is damaged or holds something else, or a layer is of a class of the user's own:
+        the error names module and class.
     """
-    path = Path(path)
-    content = read_npz(path, "network")
-    if "dtdcore_network" not in content:
-        kind = "an explanation" if "relevance" in content else f"the arrays {sorted(content)}"
-        raise ValueError(f"{path} is no network saved by dtdcore: it holds {kind}")
-    try:
-        structure = json.loads(str(content["dtdcore_network"]))
-        if structure["format"] not in (1, FORMAT):
-            raise ValueError(
-                f"{path} has the file format {structure['format']}, this version reads 1 and "
-                f"{FORMAT}"
-            )
-        known: dict[str, Layer] = {}
-        for entry in structure["layers"]:
-            same = entry.get("same")
-            known[entry["name"]] = known[same] if same else _load_layer(entry, content)
-        if structure["format"] == 1:  # chains only
-            shape = structure["input_shape"]
-            return Network(list(known.items()), None if shape is None else tuple(shape))
-        layers = [(e["name"], known[e["name"]], e["sources"]) for e in structure["layers"]]
-        shapes = {name: None if s is None else tuple(s) for name, s in structure["inputs"]}
-        network = Network(layers, shapes, structure["output"])
-        network.notes = tuple(map(str, structure.get("notes", ())))
-        network.producer = str(structure.get("producer", ""))
-        network.feature_names = tuple(map(str, structure.get("feature_names", ())))
-        network.class_names = tuple(map(str, structure.get("class_names", ())))
-        return network
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no network saved by dtdcore: {error!r}") from None
-
-
-def _load_layer(entry: dict[str, Any], content: dict[str, np.ndarray]) -> Layer:
-    layer_type = getattr(layer_module, entry["type"], None)
-    if not (
-        isinstance(layer_type, type)
-        and issubclass(layer_type, Layer)
-        and layer_type._make_step is not Layer._make_step
-        and not entry["type"].startswith("_")
-    ):
-        raise ValueError(f"layer {entry['name']} has the unknown type {entry['type']!r}")
-    arrays = {name: content[f"{entry['name']}/{name}"] for name in entry["arrays"]}
-    return layer_type(**arrays, **entry["options"])
+    return read(path, Network)
 
 
 def dtype_of(x: Any) -> np.dtype:
