@@ -44,6 +44,10 @@ class Explainer:
         lost = node is not None and node in self._merged.lost
         return self.network.merged(keep=[node]) if lost else self._merged
 
+    def _class_names(self, node: str | None) -> tuple[str, ...]:
+        """The names of the outputs of `node`, those of the network by default."""
+        return self.network.class_names if node is None else ()
+
     def __call__(
         self, x: Any, target: Any = None, *, relevance: Any = None, node: str | None = None
     ) -> Explanation:
@@ -181,7 +185,7 @@ class Redistribution(Explainer):
             n, shape = count_of(x), self._output_shape(x, node)
             if relevance is None:
                 zeros = np.broadcast_to(np.float32(0), (n, *shape))
-                targets, single = choose_targets(zeros, target)
+                targets, single = choose_targets(zeros, target, self._class_names(node))
             elif target is None:
                 given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
             else:
@@ -225,7 +229,7 @@ class Redistribution(Explainer):
             result,
             audit,
             feature_names=self.network.feature_names,
-            class_names=self.network.class_names if node is None else (),
+            class_names=self._class_names(node),
         )
 
     def _run(

@@ -65,7 +65,7 @@ class GradientExplainer(Explainer):
         x = self.network.check_inputs(x)
         running = self._running(node)
         output = running.forward(x, node)
-        targets, single = choose_targets(output, target)
+        targets, single = choose_targets(output, target, self._class_names(node))
 
         def gradient(x: Any, targets: np.ndarray) -> Any:
             return running.gradient(x, targets, node)
@@ -91,7 +91,7 @@ class GradientExplainer(Explainer):
             heatmaps,
             None,
             feature_names=self.network.feature_names,
-            class_names=self.network.class_names if node is None else (),
+            class_names=self._class_names(node),
         )
 
 

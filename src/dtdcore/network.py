@@ -348,8 +348,9 @@ class Network:
             If x or target is not as described.
         """
         x = self.check_inputs(x)
+        names = self.class_names if node is None else ()
         trace = self._plain_plan(dtype_of(x), node).trace(x)
-        targets, single = choose_targets(trace.output, target)
+        targets, single = choose_targets(trace.output, target, names)
         gradient = trace.gradient(one_hot(trace.output, targets))
         if isinstance(gradient, dict):
             return {name: part[:, 0] if single else part for name, part in gradient.items()}

@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtdcore.arrays import rows
+from dtdcore.class_labels import output_numbers
 from dtdcore.layers import Dense, Flatten, Identity, NeuronPool, ReLU
 from dtdcore.network import Network
 from dtdcore.projection import Projection, norm, project, row_norms, row_products
@@ -97,7 +98,8 @@ class Constraints:
         """∂c_j/∂x_p at a point for some constraints, (len(index), inputs)."""
         if len(index) == 0:
             return np.empty((0, point.size))
-        gradient = self.body.gradient(point.reshape(1, *self.shape), self.which[None, index])
+        which = output_numbers(self.which[None, index])
+        gradient = self.body.gradient(point.reshape(1, *self.shape), which)
         return self.sign * gradient.reshape(len(index), point.size)
 
 

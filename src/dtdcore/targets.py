@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import rows
+from dtdcore.class_labels import OutputNumbers, from_labels, output_numbers
 
 
-def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
+def choose_targets(
+    output: np.ndarray, target: Any, class_names: Sequence[str] = ()
+) -> tuple[OutputNumbers, bool]:
     """Targets as an array (n, k), and whether the result shall go without the axis k.
 
     Parameters
@@ -19,12 +23,15 @@ def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
     output : array (n, *output shape)
         What the network said; targets count its numbers in order.
     target : None, int, (n,) ints or (n, k) ints
-        None: the only output, or the largest of each sample.
+        None: the only output, or the largest of each sample. Labels of classes, too: see
+        `dtdcore.class_labels.from_labels`.
+    class_names : sequence of str, optional
+        The labels of the outputs, where these are known.
 
     Raises
     ------
     TypeError
-        If `target` does not hold whole numbers.
+        If `target` does not hold whole numbers (or labels).
     ValueError
         If its shape is wrong or there is no such output.
     """
@@ -34,12 +41,9 @@ def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
         raise ValueError("the network has no output to explain")
     if target is None:
         if size == 1 or n == 0:
-            return np.zeros((n, 1), np.intp), True
-        return np.argmax(output, axis=1)[:, None], True
-    try:
-        targets = np.asarray(target)
-    except ValueError as error:  # a ragged list
-        raise ValueError(f"target must be an array: {error}") from None
+            return output_numbers(np.zeros((n, 1), np.intp)), True
+        return output_numbers(np.argmax(output, axis=1)[:, None]), True
+    targets = np.asarray(from_labels(target, class_names if len(class_names) == size else ()))
     if targets.dtype.kind not in "iu" and targets.size:
         raise TypeError(f"target must hold whole numbers, got {target!r}")
     if targets.ndim == 0:
@@ -55,7 +59,7 @@ def choose_targets(output: np.ndarray, target: Any) -> tuple[np.ndarray, bool]:
     if targets.size and (targets.min() < 0 or targets.max() >= size):
         wrong = targets[(targets < 0) | (targets >= size)][0]
         raise ValueError(f"target {wrong} is not among the network's {size} outputs")
-    return targets, single
+    return output_numbers(targets), single
 
 
 def one_hot(

@@ -202,7 +202,7 @@ class _Function:
         domain.check(x)
         self.network, self.domain, self.dtype, self.shape = network, domain, x.dtype, x.shape[1:]
         self.output = rows(network.forward(x.astype(np.float64)))
-        targets, single = choose_targets(self.output, target)
+        targets, single = choose_targets(self.output, target, network.class_names)
         self.targets = targets.reshape(-1)
         #: The leading axes of every result: (n,) or (n, k).
         self.lead = targets.shape[:1] if single else targets.shape

@@ -132,7 +132,7 @@ def open_job(arguments: argparse.Namespace) -> Job:
         )
     shape = network.input_shape
     classes = None if network.output_shape is None else math.prod(network.output_shape)
-    labels = None
+    labels = list(network.class_names) or None
     with user_errors():
         if arguments.labels is not None:
             labels = read_labels(arguments.labels)

@@ -184,7 +184,7 @@ def _targets(prepared: Prepared, target: Any) -> np.ndarray:
     x, batch = prepared.x, prepared.options.batch
     parts = [prepared.network.forward(x[k : k + batch]) for k in range(0, len(x), batch)]
     output = np.concatenate(parts)
-    chosen, single = choose_targets(output, target)
+    chosen, single = choose_targets(output, target, prepared.network.class_names)
     if not single:
         raise ValueError("target must be None, an int or (n,) ints: one output for each sample")
     if score == "probability" and output[0].size == 1:

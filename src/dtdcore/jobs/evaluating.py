@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.class_labels import output_numbers
 from dtdcore.domains import Domain
 from dtdcore.evaluate import Comparison, Perturbation, compare
 from dtdcore.jobs import UserError, user_errors
@@ -99,7 +100,7 @@ def evaluate(
             network,
             np.concatenate(parts),
             methods,
-            target,
+            None if target is None else output_numbers(target),
             orders=orders,
             progress=progress,
             **options,

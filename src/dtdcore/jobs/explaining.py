@@ -140,7 +140,7 @@ def _explanations(
         except _WRONG:
             pass  # said below, of the samples that it holds for
     for row in range(len(x)):
-        one = target[row : row + 1] if isinstance(target, np.ndarray) else target
+        one = target if target is None or target.ndim == 0 else target[row : row + 1]
         try:
             result: Explanation | Exception = explainer(x[row : row + 1], one)
         except _WRONG as error:

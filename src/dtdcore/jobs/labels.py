@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import rows
+from dtdcore.class_labels import are_numbers, output_numbers
 from dtdcore.network import Network
 
 _SYNSET = re.compile(r"^n\d{8}\s+")
@@ -83,13 +84,13 @@ class Target:
     top: int | None = 1
     number: int | None = None
 
-    def of(self, network: Network, x: Any) -> int | np.ndarray | None:
-        """What explainers take as `target` for a batch: None, an int, or (n, top) ints.
+    def of(self, network: Network, x: Any) -> np.ndarray | None:
+        """What explainers take as `target` for a batch: None, a number, or (n, top) numbers.
 
         For more than one class a sample the network runs once more, to know which are largest.
         """
         if self.number is not None:
-            return self.number
+            return output_numbers(self.number)
         if self.top == 1:
             return None
         return largest(network.forward(x), self.top)
@@ -97,7 +98,7 @@ class Target:
 
 def largest(output: np.ndarray, count: int) -> np.ndarray:
     """The numbers of the `count` largest outputs of each sample, the largest first: (n, count)."""
-    return np.argsort(-rows(output), axis=1, kind="stable")[:, :count]
+    return output_numbers(np.argsort(-rows(output), axis=1, kind="stable")[:, :count])
 
 
 def parse_target(
@@ -125,7 +126,7 @@ def parse_target(
         if count < 1 or (classes is not None and count > classes):
             raise ValueError(f"target {text}: the network has {classes or 'at least 1'} outputs")
         return Target(top=count)
-    if re.fullmatch(r"[+-]?\d+", text):
+    if re.fullmatch(r"[+-]?\d+", text) and not are_numbers(labels or ()):
         number = int(text)
         if number < 0 or (classes is not None and number >= classes):
             last = "" if classes is None else f" to {classes - 1}"

@@ -442,7 +442,7 @@ def _top_down(
             above.append(value)
         value = layer.forward(value)
     values.setdefault(len(network.layers), value)
-    targets, single = choose_targets(value, target)
+    targets, single = choose_targets(value, target, network.class_names)
     if not single:
         raise ValueError("target must be None, an int or (n,) ints: one output of each sample")
     signal = one_hot(value, targets, np.maximum(pick(value, targets), 0))[:, 0]

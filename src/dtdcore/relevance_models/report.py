@@ -90,7 +90,7 @@ def report(network: Network, x: Any, domain: Domain | None, target: Any) -> Mode
     values = [x]
     for layer in network.layers:
         values.append(layer.forward(values[-1]))
-    targets, single = choose_targets(values[-1], target)
+    targets, single = choose_targets(values[-1], target, network.class_names)
     if not single:
         raise ValueError("target must be None, an int or (n,) ints: one output of each sample")
     f = np.maximum(pick(values[-1], targets), 0)

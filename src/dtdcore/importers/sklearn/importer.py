@@ -15,7 +15,14 @@ from dtdcore.importers.record import Record, Signal
 from dtdcore.importers.sklearn.estimators import ESTIMATORS, Predictor, predictor, unwrapped
 from dtdcore.importers.sklearn.maps import Map, Scale, dense, leading_scales
 from dtdcore.importers.sklearn.steps import STEPS, maps_of
-from dtdcore.importers.sklearn.tables import LIBRARY, class_names, quiet, table_of
+from dtdcore.importers.sklearn.tables import (
+    LIBRARY,
+    class_names,
+    column_names,
+    labels_of,
+    quiet,
+    table_of,
+)
 from dtdcore.layers import ChannelAffine, Dense
 from dtdcore.network import Network
 
@@ -37,6 +44,10 @@ def from_sklearn(estimator: Any, verify: bool = True) -> Network:
     has the two outputs -f and f, so that the winning class is explained by what speaks for it.
     `network.notes` and `network.summary()` say what each output is, and what was left out. (Deep
     Taylor explains max(0, f): of a regressor's outputs the positive ones.)
+
+    The labels in `classes_` become `network.class_names`, and `target=` takes them: text, or whole
+    numbers where these are other than 0, 1, 2. The names of the columns that the estimator was
+    fitted to become `network.feature_names`.
 
     Parameters
     ----------
@@ -80,6 +91,8 @@ def from_sklearn(estimator: Any, verify: bool = True) -> Network:
     scales, rest = leading_scales([(name, one) for name, one, _ in maps])
     network = _network(inputs, scales, rest, model)
     network.notes = tuple(model.notes)
+    network.feature_names = column_names([step for _, step in steps] + [last])
+    network.class_names = labels_of(last, network.output_shape[0])
     if verify:
         _verify(network, maps, last, model, scales, rest)
     return network

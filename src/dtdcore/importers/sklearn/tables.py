@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import require
+from dtdcore.class_labels import label_text
 
 #: The package whose classes are known.
 LIBRARY = "sklearn"
@@ -36,6 +37,26 @@ def check_fitted(estimator: Any, what: str) -> None:
         raise ValueError(
             f"{what}: {type(estimator).__name__} is not fitted: call its fit first"
         ) from None
+
+
+def column_names(steps: Sequence[Any]) -> tuple[str, ...]:
+    """The names of the columns that a row of fitted steps takes; empty where they have none."""
+    first = next(
+        (step for step in steps if step is not None and not isinstance(step, str)), steps[-1]
+    )
+    names = getattr(first, "feature_names_in_", None)
+    if names is not None:
+        return tuple(map(str, names))
+    if hasattr(first, "steps"):
+        return column_names([step for _, step in first.steps])
+    parts = [column_names([part]) for _, part in getattr(first, "transformer_list", ())]
+    return next((part for part in parts if part), ())
+
+
+def labels_of(estimator: Any, outputs: int) -> tuple[str, ...]:
+    """The labels of the classes, one for each output; empty where it has none."""
+    labels = np.asarray(getattr(estimator, "classes_", ()))
+    return tuple(map(label_text, labels)) if labels.shape == (outputs,) else ()
 
 
 def table_of(estimator: Any, x: np.ndarray) -> Any:
