@@ -616,6 +616,31 @@ def upsample(x, scale):
     return result
 
 
+def take(x, axis, places):
+    """y_j = x_places[j] along an axis of x (n, *shape), axis 0 the one behind the batch axis."""
+    (x,) = _f64(x)
+    parts = [x[(slice(None),) * (axis + 1) + (slice(p, p + 1),)] for p in places]
+    return np.concatenate(parts, axis=axis + 1)
+
+
+def axis_map(x, weight, axis):
+    """y_j = sum_i x_i w_ij along an axis of x (n, *shape)."""
+    x, weight = _f64(x, weight)
+    return np.moveaxis(
+        np.einsum("...i,ij->...j", np.moveaxis(x, axis + 1, -1), weight), -1, axis + 1
+    )
+
+
+def axis_map_redistribute(x, weight, axis, relevance, shares, epsilon=0.0):
+    """The same as a dense layer, built from unit inputs; relevance (n, k, *shape)."""
+    x, weight, relevance = _f64(x, weight, relevance)
+    n, k = relevance.shape[:2]
+    units = np.eye(x[0].size).reshape(x[0].size, *x.shape[1:])
+    w = axis_map(units, weight, axis).reshape(x[0].size, -1)
+    parts = only_connected(shares(x.reshape(n, -1), w, None), w)
+    return redistribute(parts, relevance.reshape(n, k, -1), epsilon)
+
+
 # ---------------------------------------------------------------------------- networks
 
 

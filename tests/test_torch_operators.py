@@ -121,6 +121,14 @@ FUNCTIONS = {
     "adaptive_avg_pool2d more": lambda x: tf.adaptive_avg_pool2d(x, (12, 6)),
     "adaptive_avg_pool1d": lambda x: tf.adaptive_avg_pool1d(signal(x), 4),
     "adaptive_max_pool2d": lambda x: tf.adaptive_max_pool2d(x, (2, 3)),
+    "adaptive_avg_pool2d overlapping": lambda x: tf.adaptive_avg_pool2d(x, (4, 5)),
+    "adaptive_avg_pool2d both ways": lambda x: tf.adaptive_avg_pool2d(x, (4, 12)),
+    "adaptive_avg_pool2d larger": lambda x: tf.adaptive_avg_pool2d(x, (9, 2)),
+    "adaptive_avg_pool3d": lambda x: tf.adaptive_avg_pool3d(volume(x), (3, 4, 5)),
+    "adaptive_avg_pool1d overlapping": lambda x: tf.adaptive_avg_pool1d(signal(x), 7),
+    "adaptive_max_pool2d overlapping": lambda x: tf.adaptive_max_pool2d(x, (4, 5)),
+    "adaptive_max_pool1d overlapping": lambda x: tf.adaptive_max_pool1d(signal(x), 8),
+    "adaptive_max_pool3d": lambda x: tf.adaptive_max_pool3d(volume(x), (3, 4, 1)),
     "adaptive_max_pool1d": lambda x: tf.adaptive_max_pool1d(signal(x), 1),
     "mean": lambda x: x.mean((2, 3)),
     "mean of channels": lambda x: x.mean(1),
@@ -137,6 +145,24 @@ FUNCTIONS = {
     "pad circular": lambda x: tf.pad(x, (2, 1, 0, 3), mode="circular"),
     "interpolate": lambda x: tf.interpolate(x, scale_factor=(2, 3)),
     "interpolate exact": lambda x: tf.interpolate(x, size=(12, 6), mode="nearest-exact"),
+    "nearest": lambda x: tf.interpolate(x, size=(7, 4)),
+    "nearest by a scale": lambda x: tf.interpolate(x, scale_factor=(1.7, 0.6)),
+    "nearest by 2 but for rounding": lambda x: tf.interpolate(x, scale_factor=2.1),
+    "nearest-exact": lambda x: tf.interpolate(x, size=(4, 11), mode="nearest-exact"),
+    "nearest 3d": lambda x: tf.interpolate(volume(x), size=(3, 7, 12)),
+    "linear": lambda x: tf.interpolate(signal(x), size=50, mode="linear"),
+    "linear down": lambda x: tf.interpolate(signal(x), scale_factor=0.7, mode="linear"),
+    "bilinear": lambda x: tf.interpolate(x, scale_factor=2, mode="bilinear"),
+    "bilinear aligned": lambda x: tf.interpolate(
+        x, size=(5, 9), mode="bilinear", align_corners=True
+    ),
+    "bilinear by a scale": lambda x: tf.interpolate(x, scale_factor=(1.3, 0.7), mode="bilinear"),
+    "bilinear by a size": lambda x: tf.interpolate(
+        x, scale_factor=1.3, mode="bilinear", recompute_scale_factor=True
+    ),
+    "bicubic": lambda x: tf.interpolate(x, size=(11, 4), mode="bicubic"),
+    "bicubic aligned": lambda x: tf.interpolate(x, size=(8, 8), mode="bicubic", align_corners=True),
+    "trilinear": lambda x: tf.interpolate(volume(x), size=(6, 9, 5), mode="trilinear"),
     "pixel_shuffle": lambda x: tf.pixel_shuffle(x, 2),
     "pixel_unshuffle": lambda x: tf.pixel_unshuffle(x, 3),
     "channel_shuffle": lambda x: tf.channel_shuffle(x, 2),
@@ -205,9 +231,10 @@ def test_float64_to_the_last_digits(rng):
 
 
 REFUSED = {
-    "adaptive sizes": (lambda x: tf.adaptive_avg_pool2d(x, 4), "must divide another"),
-    "resize": (lambda x: tf.interpolate(x, size=(7, 9)), "only whole numbers of times"),
-    "bilinear": (lambda x: tf.interpolate(x, scale_factor=2, mode="bilinear"), "bilinear2d"),
+    "antialias": (
+        lambda x: tf.interpolate(x, size=(3, 8), mode="bilinear", antialias=True),
+        "antialias=True is not supported",
+    ),
     "even norm": (lambda x: tf.local_response_norm(x, 4), "over 4 channels: only odd numbers"),
     "odd p": (lambda x: tf.lp_pool2d(x, 3, 2), "norm p = 3: only 1 and even"),
     "celu": (lambda x: tf.celu(x, 2.0), "alpha must be 1"),

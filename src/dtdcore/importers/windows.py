@@ -7,12 +7,22 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from dtdcore.importers.building import Builder, transposed
 from dtdcore.importers.record import Signal
-from dtdcore.layers import Concat, GlobalPool, Pad, Reshape, Slice, Upsample
-
-#: An axis is put together of at most so many pieces.
-MOST_RUNS = 64
+from dtdcore.layers import (
+    AvgPool,
+    AxisMap,
+    Concat,
+    GlobalPool,
+    MaxPool,
+    Pad,
+    Reshape,
+    Slice,
+    Take,
+    Upsample,
+)
 
 
 def reduced(call: Builder, x: Signal, kind: str, over: Collection[int], keep: bool) -> Signal:
@@ -71,21 +81,79 @@ def reached(
 
 
 def picked(call: Builder, x: Signal, axis: int, places: Sequence[int]) -> Signal:
-    """The chosen places of an axis, in that order: ascending runs of them, one after the other."""
+    """The chosen places of an axis, in that order; those below 0 count from the end."""
     size = x.shape[axis]
-    places = [int(place) for place in places]
-    if not places or not all(-size <= place < size for place in places):
-        raise ValueError(f"there are no such places in an axis of the size {size}: {places}")
-    runs: list[list[int]] = []
-    for place in (place % size for place in places):
-        if runs and place == runs[-1][-1] + 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    if len(runs) > MOST_RUNS:
-        raise ValueError(f"it takes {len(runs)} pieces of an axis, more than {MOST_RUNS}")
-    parts = [cut(call, x, axis, slice(run[0], run[-1] + 1)) for run in runs]
-    return parts[0] if len(parts) == 1 else call.emit(Concat(axis), *parts)
+    places = np.array(places, np.int64).reshape(-1)
+    if not len(places) or places.min() < -size or places.max() >= size:
+        raise ValueError(
+            f"there are no such places in an axis of the size {size}: {places.tolist()}"
+        )
+    places %= size
+    steps = np.diff(places)
+    if len(steps) == 0 or (steps[0] >= 1 and np.all(steps == steps[0])):
+        step = int(steps[0]) if len(steps) else 1
+        return cut(call, x, axis, slice(int(places[0]), int(places[-1]) + 1, step))
+    return call.emit(Take(axis, places.tolist()), x)
+
+
+def adaptive(call: Builder, x: Signal, sizes: Sequence[int], average: bool) -> Signal:
+    """Pools whose windows follow from the sizes of the output.
+
+    Window j of an axis has the pixels floor(j · size / new) to ceil((j + 1) · size / new) - 1.
+    Windows of one length are laid side by side and pooled by one layer.
+    """
+    if set(sizes) == {1}:
+        return call.emit(GlobalPool("average" if average else "max"), x)
+    times = [
+        new // size if new % size == 0 else 1 for new, size in zip(sizes, x.shape[1:], strict=True)
+    ]
+    groups = [
+        _windows_by_length(size, new // count)
+        for size, new, count in zip(x.shape[1:], sizes, times, strict=True)
+    ]
+    y = _pooled(call, x, AvgPool if average else MaxPool, groups, ())
+    return enlarged(call, y, [1, *times])
+
+
+def _windows_by_length(size: int, new: int) -> dict[int, list[int]]:
+    """The windows of an adaptive pool along an axis, by their length."""
+    groups: dict[int, list[int]] = {}
+    for window in range(new):
+        first, last = window * size // new, -(-(window + 1) * size // new)
+        groups.setdefault(last - first, []).append(window)
+    return groups
+
+
+def _pooled(
+    call: Builder,
+    x: Signal,
+    pool: type[AvgPool | MaxPool],
+    groups: Sequence[dict[int, list[int]]],
+    lengths: tuple[int, ...],
+) -> Signal:
+    """Pools over all axes from number `len(lengths)` on, and then over all at once."""
+    number = len(lengths)
+    if number == len(groups):
+        return x if set(lengths) == {1} else call.emit(pool(lengths), x)
+    axis, size = 1 + number, x.shape[1 + number]
+    new = sum(map(len, groups[number].values()))
+    parts = []
+    for length, windows in groups[number].items():
+        places = [w * size // new + i for w in windows for i in range(length)]
+        side_by_side = picked(call, x, axis, places)
+        parts.append(_pooled(call, side_by_side, pool, groups, (*lengths, length)))
+    if len(parts) == 1:
+        return parts[0]
+    order = [window for windows in groups[number].values() for window in windows]
+    return picked(call, call.emit(Concat(axis), *parts), axis, np.argsort(order))
+
+
+def mapped(call: Builder, x: Signal, axis: int, weight: np.ndarray) -> Signal:
+    """The matrix (inputs, outputs) along an axis; places are picked where it only does that."""
+    places = weight.argmax(axis=0)
+    if np.array_equal(weight, np.eye(len(weight), dtype=weight.dtype)[:, places]):
+        return picked(call, x, axis, places)
+    return call.emit(AxisMap(weight, axis), x)
 
 
 def same(

@@ -15,6 +15,7 @@ from dtdcore.layers.activations import (
     Softmax,
     Tanh,
 )
+from dtdcore.layers.axis import AxisMap, Take
 from dtdcore.layers.base import Layer
 from dtdcore.layers.convolution import Conv, ConvTranspose
 from dtdcore.layers.dense import Dense, NeuronPool
@@ -29,6 +30,7 @@ __all__ = [
     "LRN",
     "Add",
     "AvgPool",
+    "AxisMap",
     "BatchNorm",
     "ChannelAffine",
     "Clip",
@@ -56,6 +58,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "SumPool",
+    "Take",
     "Tanh",
     "Transpose",
     "Upsample",

@@ -65,6 +65,16 @@ def p_of(term: Term, x: np.ndarray, nonnegative: bool = False) -> np.ndarray:
     return p if low is None else p - low.reshape(x.shape[1:])
 
 
+def parts_of(term: Term, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """p and n of a term, for inputs x (n, *shape)."""
+    p = weighted(x, term.p_positive, term.p_negative)
+    n = weighted(x, term.n_positive, term.n_negative)
+    low, high = term.bounds(x.shape[1:], x.dtype)
+    if low is None:
+        return p, n
+    return p - low.reshape(x.shape[1:]), n - high.reshape(x.shape[1:])
+
+
 def redistribute(
     rule: Rule,
     a: np.ndarray | None,

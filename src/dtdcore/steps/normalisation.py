@@ -10,7 +10,7 @@ import numpy as np
 
 from dtdcore.rules import Rule, WSquare
 from dtdcore.steps.base import Step
-from dtdcore.steps.elementwise import Shares, check_rule, redistribute, weighted
+from dtdcore.steps.elementwise import Shares, check_rule, parts_of, redistribute
 from dtdcore.terms import Term
 
 
@@ -41,11 +41,7 @@ class AffineStep(Step):
         return redistribute(rule, a, terms, relevance, account)[0]
 
     def _shares(self, term: Term, x: np.ndarray) -> Shares:
-        p = weighted(x, term.p_positive, term.p_negative)
-        n = weighted(x, term.n_positive, term.n_negative)
-        low, high = term.bounds(x.shape[1:], x.dtype)
-        if low is not None:
-            p, n = p - low.reshape(x.shape[1:]), n - high.reshape(x.shape[1:])
+        p, n = parts_of(term, x)
         scale = _like(self.scale, x)
         bias = term.of_bias(self.shift).astype(x.dtype) if self.rule.bias else None
         return [np.where(scale > 0, p, n) * scale], self._spread(bias, x)

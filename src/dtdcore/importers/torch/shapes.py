@@ -116,7 +116,9 @@ def select(call: Call) -> Signal:
     return reshaped(call, cut(call, x, axis, slice(index, index + 1)), call.shape)
 
 
-@OPERATORS.add("index", "index_select", "flip", "roll", becomes="`Slice` and `Concat`: few parts")
+@OPERATORS.add(
+    "index", "index_select", "flip", "roll", becomes="`Take`, or `Slice` where it is one"
+)
 def pick(call: Call) -> Signal:
     """Chosen places of axes, by constants."""
     x = call.x

@@ -8,12 +8,21 @@ import math
 
 import numpy as np
 
+from dtdcore.arrays import require
 from dtdcore.importers.building import affine, reshaped, transposed
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
-from dtdcore.importers.windows import cut, enlarged, framed, picked, reduced
-from dtdcore.layers import AvgPool, GlobalPool, MaxPool, SumPool
+from dtdcore.importers.windows import (
+    adaptive,
+    cut,
+    enlarged,
+    framed,
+    mapped,
+    picked,
+    reduced,
+)
+from dtdcore.layers import AvgPool, MaxPool, SumPool
 
 OPERATORS = Operators()
 
@@ -58,26 +67,11 @@ def avg_pool(call: Call) -> Signal:
 
 @OPERATORS.add(
     *(f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3)),
-    becomes="`GlobalPool`, `AvgPool`, `MaxPool`: where one size divides the other",
+    becomes="`GlobalPool`, `AvgPool`, `MaxPool`; `Take` where sizes do not divide",
 )
 def adaptive_pool(call: Call) -> Signal:
     """Windows that follow from the size of the output."""
-    x, sizes = call.x, call.shape[1:]
-    average = "avg" in call.operator
-    if set(sizes) == {1}:
-        y = call.emit(GlobalPool("average" if average else "max"), x)
-    else:
-        window, times = [], []
-        for size, new in zip(x.shape[1:], sizes, strict=True):
-            if size % new and new % size:
-                raise ValueError(f"one of the sizes {x.shape[1:]} and {sizes} must divide another")
-            window.append(max(size // new, 1))
-            times.append(max(new // size, 1))
-        y = x
-        if set(window) != {1}:
-            y = call.emit((AvgPool if average else MaxPool)(tuple(window)), x)
-        y = enlarged(call, y, [1, *times])
-    return y
+    return adaptive(call, call.x, call.shape[1:], "avg" in call.operator)
 
 
 @OPERATORS.add("mean", "sum", "amax", "max", becomes="`GlobalPool`")
@@ -94,7 +88,7 @@ def reduce(call: Call) -> Signal:
     return reduced(call, x, kind, over, call.flag("keepdim"))
 
 
-@OPERATORS.add("pad", "constant_pad_nd", becomes="`Pad`; `Slice` and `Concat` in other modes")
+@OPERATORS.add("pad", "constant_pad_nd", becomes="`Pad`; `Take` in other modes")
 def pad(call: Call) -> Signal:
     """A frame of a constant, or of the numbers of the image; negative widths cut."""
     x, widths, mode = call.x, call.value("pad"), call.value("mode", "constant")
@@ -124,14 +118,55 @@ def pad(call: Call) -> Signal:
         for name in ("upsample_nearest", "_upsample_nearest_exact")
         for axes in "123"
     ),
-    becomes="`Upsample`: by whole numbers",
+    becomes="`Upsample`; `Take` where it is not by whole numbers",
 )
 def upsample(call: Call) -> Signal:
-    """Each number repeated."""
+    """Each number repeated, or left out."""
+    times = [new / size for new, size in zip(call.shape, call.x.shape, strict=True)]
+    scales = [1.0, *_scales(call, len(times) - 1)]
+    if all(t == int(t) and s in (None, t) for t, s in zip(times, scales, strict=True)):
+        return enlarged(call, call.x, list(map(int, times)))
+    return resampled(call)
+
+
+@OPERATORS.add(
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_trilinear3d",
+    "upsample_bicubic2d",
+    becomes="`AxisMap` for each axis",
+)
+def resampled(call: Call) -> Signal:
+    """PyTorch's own weights along each axis: what it makes of unit inputs."""
+    torch = require("torch", "torch")
     x = call.x
-    if any(new % size for new, size in zip(call.shape, x.shape, strict=True)):
-        raise ValueError(f"from {x.shape} to {call.shape}: only whole numbers of times")
-    return enlarged(call, x, [new // size for new, size in zip(call.shape, x.shape, strict=True)])
+    axes = len(x.shape) - 1
+    align = [call.flag("align_corners")] if call.has("align_corners") else []
+    scales = _scales(call, axes)
+    for axis, (size, new) in enumerate(zip(x.shape[1:], call.shape[1:], strict=True)):
+        shape, sizes, factors = [1] * axes, [1] * axes, [None] * axes
+        shape[axis], sizes[axis], factors[axis] = size, new, scales[axis]
+        units = torch.eye(size, dtype=torch.float64 if call.dtype == np.float64 else torch.float32)
+        operator = getattr(torch.ops.aten, call.operator).default
+        rows = operator(units.reshape(1, size, *shape), sizes, *align, *factors)
+        x = mapped(call, x, 1 + axis, rows.reshape(size, new).numpy())
+    return x
+
+
+@OPERATORS.add(
+    "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", becomes="an error: without antialias only"
+)
+def antialiased(call: Call) -> Signal:
+    """There is no layer for it."""
+    raise ValueError("antialias=True is not supported: resize with antialias=False")
+
+
+def _scales(call: Call, axes: int) -> list[float | None]:
+    """The scales that a node states, which its coordinates follow; None: as the sizes say."""
+    if call.has("scale_factors"):
+        return list(call.value("scale_factors"))
+    names = ["scales"] if axes == 1 else ["scales_d", "scales_h", "scales_w"][-axes:]
+    return [call.value(name) for name in names]
 
 
 @OPERATORS.add("pixel_shuffle", "pixel_unshuffle", becomes="`Reshape` and `Transpose`")
