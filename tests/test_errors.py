@@ -278,6 +278,64 @@ def test_bounds_belong_to_the_box(dtype):
         assert (box.project(2 * x) == x).all()
 
 
+DOMAINS = [
+    (dtd.Box(0, 1), 0, 1),
+    (dtd.Box(-1, 3), -1, 3),
+    (dtd.Box(0, [255.0, 1.0, 1e-3]), 0, [255, 1, 1e-3]),
+    (dtd.Box([-1e6, -1, 18], [1e6, 1, 80], origin=[0, 0, 40]), [-1e6, -1, 18], [1e6, 1, 80]),
+    (dtd.NonNegative(), 0, np.inf),
+]
+
+
+@pytest.mark.parametrize(("domain", "low", "high"), DOMAINS, ids=str)
+def test_rounding_at_a_bound_does_not_count(domain, low, high, dtype):
+    """Explained as the bound itself; what is farther outside is still refused."""
+    low, high = (np.broadcast_to(bound, 3).astype(dtype) for bound in (low, high))
+    largest = np.where(np.isinf(high), 7, np.maximum(abs(low), abs(high)))
+    steps = np.finfo(dtype).eps * largest
+    within = np.where(np.isinf(high), 7, high)
+    explain = dtd.DeepTaylor(net(), domain)
+    for ulps in (1, 3, 30):
+        below, above = (low - ulps * steps).astype(dtype), (high + ulps * steps).astype(dtype)
+        x = np.array([within, low, below, np.where(np.isinf(high), 7, above)], dtype)
+        given = x.copy()
+        assert domain.contains(x).all()
+        explanation = explain(x)
+        assert (explanation.inputs == np.array([within, low, low, within], dtype)).all()
+        assert (explanation.relevance == explain(explanation.inputs).relevance).all()
+        assert (x == given).all()
+    for place in range(3):
+        x = np.array([within], dtype)
+        x[0, place] = low[place] - 1000 * steps[place]
+        assert not domain.contains(x).any()
+        with pytest.raises(ValueError, match=rf"x\[0, {place}\] = .* is outside the domain"):
+            explain(x)
+
+
+def test_rounding_at_bounds_elsewhere():
+    """Of roots, of domains by input, behind scalers; the first number beyond rounding is named."""
+    above = 1 + 2**-52
+    x = np.array([[above, -5e-18, 0.5]])
+    found = dtd.nearest_root(net(), x, dtd.Box(0, 1))
+    assert dtd.Box(0, 1).contains(found.root).all()
+    taylor = dtd.Taylor(net(), root=x, domain=dtd.Box(0, 1))
+    assert (taylor(np.ones((1, 3))).relevance[0, 0] == 0).all()
+    scaled = dtd.Network([dtd.ChannelAffine([2.0, 3.0, 4.0], [-1.0, 0.0, 0.0]), *net().layers])
+    explain = dtd.DeepTaylor(scaled, dtd.Box(0, 1))
+    assert (explain(x).relevance == explain(np.array([[1, 0, 0.5]])).relevance).all()
+    two = dtd.Network(
+        [("sum", dtd.Add(), ["a", "b"]), dtd.Dense(np.ones((3, 1)))], {"a": (3,), "b": (3,)}
+    )
+    explanation = dtd.DeepTaylor(two, {"a": dtd.Box(0, 1), "b": dtd.Reals()})({"a": x, "b": x})
+    assert explanation.inputs["a"].tolist() == [[1, 0, 0.5]]
+    assert explanation.inputs["b"].tolist() == x.tolist()
+    x[0, 2] = 1.5
+    with pytest.raises(ValueError, match=r"x\[0, 2\] = 1.5 is outside"):
+        dtd.DeepTaylor(net(), dtd.Box(0, 1))(x)
+    with pytest.raises(ValueError, match=r"x\[0, 2\] = nan is not finite"):
+        dtd.DeepTaylor(net(), dtd.Box(0, 1))(np.array([[above, 0, np.nan]]))
+
+
 def test_domains_with_tolerance():
     x = np.array([[-0.5, 0.0], [1.25, 0.0], [0.5, 0.5]])
     assert dtd.Box(0, 1).contains(x).tolist() == [False, False, True]

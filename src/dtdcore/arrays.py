@@ -197,8 +197,12 @@ def check_finite(array: np.ndarray, name: str) -> None:
 
 def all_finite(array: np.ndarray) -> bool:
     """Is no value of a C-contiguous array NaN or infinite?"""
-    flat = array.reshape(1, array.size)
-    return kernels(array.dtype).first_outside(flat, *finite_range(array.dtype)) == array.size
+    return all_within(array.reshape(1, array.size), *finite_range(array.dtype))
+
+
+def all_within(array: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    """Is every value of a batch finite and in [low, high]? `low` and `high` as in `check_range`."""
+    return kernels(array.dtype).first_outside(rows(array), low, high) == array.size
 
 
 def check_range(

@@ -37,7 +37,8 @@ class DeepTaylor(Redistribution):
     network : Network
     domain : Domain
         Where the inputs can lie: `Reals()` (the default), `NonNegative()` or `Box(low, high)`; a
-        dict by name for a network of several inputs, or one for all.
+        dict by name for a network of several inputs, or one for all. Numbers outside by
+        rounding (see `Domain.check`) count as the bound, and `explanation.inputs` holds that.
     relevance_model : TrainingFree or MinMax
         How relevance depends on hidden activations: `TrainingFree()` (the default), or a `MinMax`
         that was fitted to this network.

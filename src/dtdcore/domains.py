@@ -15,7 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import ArrayFields, as_bound, as_float, check_finite, check_range, rows
+from dtdcore.arrays import (
+    ArrayFields,
+    all_within,
+    as_bound,
+    as_float,
+    check_finite,
+    check_range,
+    rows,
+)
+
+#: A number outside a bound by no more than this many units in the last place is there by rounding,
+#: as in columns that were scaled to [0, 1]: it counts as the bound.
+ULPS = 64
 
 
 class Domain:
@@ -38,21 +50,49 @@ class Domain:
         """
         raise NotImplementedError  # every domain below answers this
 
-    def check(self, x: np.ndarray, name: str = "x") -> None:
-        """Raise a ValueError that names the first value of `x` (n, *shape) outside the domain."""
+    def check(self, x: np.ndarray, name: str = "x") -> np.ndarray:
+        """`x` (n, *shape) with every number in the domain.
+
+        That is x itself, or a copy where numbers outside by rounding are set to the bound: by up
+        to 64 units in the last place of the larger bound (of the largest number in x where a bound
+        is infinite).
+
+        Raises
+        ------
+        ValueError
+            If another number is outside, or not finite: the error names the first.
+        """
         low, high = self.bounds(x.shape[1:], x.dtype)
-        check_range(x, name, low, high, self)
+        if not all_within(x, low, high):
+            flat = rows(x)
+            beyond = self.outside(x)
+            x = np.where(beyond, flat, np.clip(flat, low, high)).reshape(x.shape)
+            check_range(x, name, low, high, self)
+        return x
 
-    def contains(self, x: Any, tolerance: float = 0.0) -> np.ndarray:
-        """For every sample of `x` (n, *shape): does it lie in the domain? (n,) bool.
+    def outside(self, x: Any, tolerance: float = 0.0) -> np.ndarray:
+        """Which numbers of `x` (n, *shape) are outside, or not finite? (n, prod(shape)) bool.
 
-        `tolerance` is an absolute distance by which each number may be outside.
+        Rounding (see `check`) does not count, nor an absolute distance of `tolerance`.
         """
         x = as_float(x, "x")
         low, high = self.bounds(x.shape[1:], x.dtype)
         flat = rows(x)
-        inside = (flat >= low - tolerance) & (flat <= high + tolerance) & np.isfinite(flat)
-        return np.all(inside, axis=1)
+        finite = np.isfinite(flat)
+        scale = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+        if not np.all(np.isfinite(scale)):
+            largest = np.max(np.abs(flat), where=finite, initial=0.0)
+            scale = np.where(np.isfinite(scale), scale, largest)
+        room = tolerance + ULPS * float(np.finfo(x.dtype).eps) * scale
+        return ~finite | (flat < low - room) | (flat > high + room)
+
+    def contains(self, x: Any, tolerance: float = 0.0) -> np.ndarray:
+        """For every sample of `x` (n, *shape): does it lie in the domain? (n,) bool.
+
+        `tolerance` is an absolute distance by which each number may be outside, beside rounding
+        (see `check`).
+        """
+        return ~np.any(self.outside(x, tolerance), axis=1)
 
     def project(self, x: Any) -> np.ndarray:
         """The point of the domain nearest to each sample of `x` (n, *shape): min(max(x, l), h)."""
@@ -69,9 +109,10 @@ class Reals(Domain):
         """-∞ and ∞: see `Domain.bounds`."""
         return _one_number(-np.inf, dtype), _one_number(np.inf, dtype)
 
-    def check(self, x: np.ndarray, name: str = "x") -> None:
-        """Raise a ValueError that names the first value of `x` that is not finite."""
+    def check(self, x: np.ndarray, name: str = "x") -> np.ndarray:
+        """`x`, or a ValueError that names its first value that is not finite."""
         check_finite(x, name)
+        return x
 
 
 @dataclass(frozen=True)

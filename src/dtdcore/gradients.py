@@ -185,7 +185,7 @@ class Taylor(GradientExplainer):
                 f"root has shape {self.root.shape}, x has {x.shape}: give one root for each "
                 "sample, or one for all"
             ) from None
-        self.domain.check(root, "root")
+        root = self.domain.check(root, "root")
         return gradient(root, targets) * (x - root)[:, None]
 
     def __repr__(self) -> str:

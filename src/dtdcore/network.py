@@ -269,17 +269,16 @@ class Network:
     def check_inputs(self, x: Any, domain: Any = None) -> Any:
         """`x` as a finite batch in the domain that every layer can take, or a clear error.
 
-        `domain` is a `Domain`, or a dict of them by input. Of several inputs x and the result are
-        dicts, one dtype for all.
+        `domain` is a `Domain`, or a dict of them by input; `Domain.check` says what becomes of
+        rounding errors at its bounds. Of several inputs x and the result are dicts, one dtype for
+        all.
         """
         if len(self.inputs) > 1 or (type(x) is not np.ndarray and isinstance(x, Mapping)):
             xs = self._check_several(x, domain)
             return xs if len(xs) > 1 else xs[self.inputs[0]]
         x = as_batch(x, self._input_shapes[0], default=self.dtype, finite=domain is None)
         self._shapes_of((x.shape[1:],))
-        if domain is not None:
-            domain.check(x)
-        return x
+        return x if domain is None else domain.check(x)
 
     def _check_several(self, x: Any, domain: Any) -> dict[str, np.ndarray]:
         if not isinstance(x, Mapping) or set(x) != set(self.inputs):
@@ -298,7 +297,7 @@ class Network:
         if domain is not None:
             for name, part in xs.items():
                 of_input = domain[name] if isinstance(domain, Mapping) else domain
-                of_input.check(part, f"x[{name!r}]")
+                xs[name] = of_input.check(part, f"x[{name!r}]")
         return xs
 
     def forward(self, x: Any, node: str | None = None) -> np.ndarray:

@@ -198,8 +198,7 @@ class _Function:
     ) -> None:
         if not isinstance(domain, Domain):
             raise TypeError(f"domain must be a dtdcore domain such as Reals(), got {domain!r}")
-        x = network.check_inputs(x)
-        domain.check(x)
+        x = domain.check(network.check_inputs(x))
         self.network, self.domain, self.dtype, self.shape = network, domain, x.dtype, x.shape[1:]
         self.output = rows(network.forward(x.astype(np.float64)))
         targets, single = choose_targets(self.output, target, network.class_names)

@@ -42,13 +42,11 @@ def _pieces(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _check_part(
     source: Source, values: np.ndarray, start: int, part: np.ndarray, domain: Domain
 ) -> None:
-    inside = domain.contains(part)
-    if np.all(inside):
+    outside = domain.outside(part)
+    if not np.any(outside):
         return
-    row = int(np.argmin(inside))
-    low, high = (bound.reshape(-1) for bound in domain.bounds(part.shape[1:], part.dtype))
-    numbers = part[row].reshape(-1)
-    wrong = numbers[~((numbers >= low) & (numbers <= high) & np.isfinite(numbers))][0]
+    row = int(np.argmax(np.any(outside, axis=1)))
+    wrong = part[row].reshape(-1)[outside[row]][0]
     sample = f"{source.path}: sample {source.sample_name(start + row)} holds {wrong:g}"
     if not np.isfinite(wrong):
         raise ValueError(f"{sample}, which is not finite")
