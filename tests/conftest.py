@@ -43,7 +43,7 @@ OUTER = (
     "test_keras",
     "test_onnx",
     "test_peers",
-    "test_plots",
+    "test_plot",
     "test_preprocessing",
     "test_readme",
     "test_sklearn",

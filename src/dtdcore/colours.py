@@ -171,6 +171,16 @@ def largest(values: Floats) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
+def channels_first(values: Floats, axis: int) -> Floats:
+    """Return arrays whose channels stand at `axis`, the first one of a picture or volume.
+
+    Pictures and volumes whose last axis has 1 or 3 numbers, and whose first one has not, have their
+    channels last.
+    """
+    last = values.shape[-1] in (1, 3) and values.shape[axis] not in (1, 3)
+    return np.moveaxis(values, -1, axis) if last and values.ndim - axis > 2 else values
+
+
 def as_maps(relevance: ArrayLike, name: str) -> Floats:
     """Return heatmaps (n, h, w): channels are summed, since relevance adds up."""
     values = finite(relevance, name)

@@ -17,6 +17,7 @@ import numpy as np
 from dtdcore.audit import Audit
 from dtdcore.colours import colorize, encode_png
 from dtdcore.files import write_npz
+from dtdcore.naming import explained_classes
 from dtdcore.targets import pick
 
 if TYPE_CHECKING:
@@ -153,15 +154,25 @@ class Explanation:
             arrays |= audit_arrays(self.audit)
         return write_npz(path, **arrays)
 
-    def plot(self, names: Sequence[str] | None = None, **options: Any) -> Figure | SubFigure:
+    def plot(
+        self,
+        names: Sequence[str] | None = None,
+        layer: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Figure | SubFigure:
         """Draw the inputs and heatmaps, or bars for tabular inputs; see `dtdcore.plots`.
+
+        In a notebook the figure appears as the last expression of a cell; `figure.show()` shows it
+        anywhere, also from a script in a window.
 
         Parameters
         ----------
         names : sequence of str, optional
-            Feature names, for inputs of shape (features,).
+            Feature names, for inputs of shape (features,). Default: `feature_names`.
+        layer : str or sequence of str, optional
+            Draw the relevance at these hidden layers, which `explain(x, layers=...)` keeps.
         **options
-            For `dtdcore.plots.plot_explanation`.
+            For `dtdcore.plots.plot_explanation`, or with `layer` for `dtdcore.plots.plot_layers`.
 
         Returns
         -------
@@ -174,6 +185,10 @@ class Explanation:
         ImportError
             If matplotlib is missing (extra `plot`).
         """
+        from dtdcore import plots
+
+        if layer is not None:
+            return plots.plot_layers(self, layer, **options)
         if isinstance(self.inputs, dict):
             raise ValueError(
                 "there are several inputs: plot each with dtdcore.plots.plot_explanation("
@@ -181,11 +196,10 @@ class Explanation:
             )
         if self.relevance.size == 0:
             raise ValueError("there is no heatmap to plot: the batch is empty")
-        from dtdcore.plots import plot_explanation
-
-        return plot_explanation(
-            self.inputs, self.relevance, explained=self.score, names=names, **options
-        )
+        if names is None and self.inputs.ndim == 2 and options.get("image_shape") is None:
+            names = self.feature_names or None
+        options = {"explained": self.score, "labels": explained_classes(self)} | options
+        return plots.plot_explanation(self.inputs, self.relevance, names=names, **options)
 
     def __repr__(self) -> str:
         heatmaps = self.explained.size

@@ -11,13 +11,28 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dtdcore.colours import BLUE, RED, Floats, finite
-from dtdcore.plot_parts import check_list, grid_of, literal, number
+from dtdcore.plot_parts import (
+    LINE,
+    as_text,
+    check_list,
+    fit,
+    grid_of,
+    inches_of,
+    number,
+    put,
+    shortened,
+    width,
+)
 from dtdcore.tabular import Groups, feature_names, most_relevant, sum_groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
     Canvas = Figure | SubFigure
+
+#: Inches that the names of features take at most; longer ones lose their middle.
+_NAMES = 3.2
+_HEADING, _NAME = 9, 8  # sizes of letters in points
 
 
 def draw_bars(
@@ -86,9 +101,18 @@ def _draw_panels(
 ) -> Canvas:
     """Draw one panel of bars per row of `values`, on one scale."""
     across = min(len(values), 4)
-    cell = (2.4 if across > 1 else 4.2, 0.22 * len(names) + 0.8)
     down = -(-len(values) // across)
-    canvas, grid = grid_of(figure, down, across, cell, sharex=True, sharey=True)
+    names = [shortened(name, _NAMES, _NAME) for name in names]
+    beside = max(width(name, _NAME) for name in names) + 0.2
+    panel = 2.6 if across > 1 else 4.2
+    if figure is not None:
+        panel = max(1.0, (inches_of(figure)[0] - beside) / across)
+    headings = None if titles is None else [fit(t, panel - 0.2, _HEADING) for t in titles]
+    lines = max((heading.count("\n") + 1 for heading in headings or ()), default=0)
+    cell = (panel, 0.22 * len(names) + 0.5 + LINE * lines)
+    canvas, grid = grid_of(
+        figure, down, across, cell, margin=(beside, 0.5), sharex=True, sharey=True
+    )
     places = np.arange(len(names))
     for index, axes in enumerate(grid.flat):
         if index >= len(values):
@@ -99,14 +123,16 @@ def _draw_panels(
         axes.bar_label(bars, [number(value, "+") for value in values[index]], fontsize=7, padding=2)
         axes.axvline(0.0, color="0.4", linewidth=0.8)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=_NAME)
         axes.tick_params(axis="y", length=0)
-        if titles is not None:
-            axes.set_title(titles[index], fontsize=9)
+        if headings is not None:
+            put(axes.set_title, headings[index], fontsize=_HEADING)
         if index + across >= len(values):
             axes.tick_params(axis="x", labelbottom=True)
             axes.set_xlabel("relevance $R_i$", fontsize=8)
-    grid[0, 0].set_yticks(places, labels=list(map(literal, names)))
+    labels, style = as_text(names)
+    for axes in grid[:, 0]:
+        axes.set_yticks(places, labels=labels, **style)
     grid[0, 0].invert_yaxis()
     grid[0, 0].margins(x=0.3)
     return canvas

@@ -20,7 +20,6 @@ from dtdcore.jobs.evaluating import RANDOM, evaluate, make_methods
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS
 from dtdcore.jobs.output_folder import make_folder
-from dtdcore.plot_parts import literal
 
 HELP = "compare heatmaps by region perturbation: which method finds what counts?"
 
@@ -120,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     title = f"{arguments.model.stem}, {len(result.names)} inputs, fill: {_name(perturbation.fill)}"
     figure, arrays, numbers = (arguments.out / name for name in _FILES)
     written = [
-        write_figure(figure, result.comparison.plot(title=literal(title))),
+        write_figure(figure, result.comparison.plot(title=title)),
         result.comparison.save(arrays),
         write_json(numbers, content),
     ]

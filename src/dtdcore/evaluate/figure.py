@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtdcore.arrays import require
 from dtdcore.evaluate.curves import Curve, order_name
+from dtdcore.plot_parts import new_figure, put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,9 +52,8 @@ def draw_curves(
     ImportError
         Without matplotlib (``pip install 'dtdcore[plot]'``).
     """
-    module = require("matplotlib.figure", "plot")
     if figure is None:
-        figure = module.Figure(figsize=(4.6 * len(panels), 3.6), dpi=120, layout="constrained")
+        figure = new_figure((4.6 * len(panels), 3.6))
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (order, curves) in zip(grid, panels.items(), strict=True):
         colours = iter(_COLOURS * (1 + len(curves) // len(_COLOURS)))
@@ -74,7 +73,8 @@ def draw_curves(
     score = next(iter(first.values())).perturbation.score
     grid[0].set_ylabel(_SCORES[score])
     if any(first):
-        grid[0].legend(fontsize=8, frameon=False)
+        for entry in grid[0].legend(fontsize=8, frameon=False).get_texts():
+            put(entry.set_text, entry.get_text())
     if title is not None:
-        figure.suptitle(title, fontsize=11)
+        put(figure.suptitle, title, fontsize=11)
     return figure

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dtdcore.arrays import require
 from dtdcore.colours import BLUE, RED
 from dtdcore.experiments.detection import PairResult
 from dtdcore.experiments.pair_methods import Method
-from dtdcore.plots import draw_comparison
+from dtdcore.plot_heatmaps import draw_comparison
+from dtdcore.plot_parts import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,20 +41,17 @@ def draw(result: PairResult, rows: int = 6) -> Figure:
     ImportError
         Without matplotlib (``pip install 'dtdcore[plot]'``).
     """
-    figure_module = require("matplotlib.figure", "plot")
     chosen = _choose(result, rows)
     height = 1.28 * len(chosen) + 0.6
-    figure = figure_module.Figure(figsize=(13.0, height + 6.2), dpi=120, layout="constrained")
+    figure = new_figure((13.0, height + 6.2))
     figure.suptitle(result.title, fontsize=12)
     upper, lower = figure.subfigures(2, 1, height_ratios=[height, 5.6], hspace=0.02)
     f = result.methods[0].f
     draw_comparison(
         result.pairs.images[chosen],
-        {_mathematics(method.name): method.heatmaps[chosen] for method in result.methods},
-        titles=[f"$f(x)$ = {f[row]:.1f}" for row in chosen],
-        notes=[
-            [f"$\\sum R$ = {method.total[row]:.4g}" for method in result.methods] for row in chosen
-        ],
+        {method.name: method.heatmaps[chosen] for method in result.methods},
+        titles=[f"f(x) = {f[row]:.1f}" for row in chosen],
+        notes=[[f"ΣR = {method.total[row]:.4g}" for method in result.methods] for row in chosen],
         figure=upper,
     )
     grid = lower.subplots(2, len(result.methods), squeeze=False)

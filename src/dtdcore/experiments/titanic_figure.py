@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dtdcore.arrays import require
 from dtdcore.experiments.titanic import Passenger, Result
+from dtdcore.plot_parts import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,7 @@ def draw(result: Result) -> Figure:
     ImportError
         Without matplotlib (``pip install 'dtdcore[plot]'``).
     """
-    figure_module = require("matplotlib.figure", "plot")
-    figure = figure_module.Figure(figsize=(13.0, 5.2), dpi=120, layout="constrained")
+    figure = new_figure((13.0, 5.2))
     accuracies = [fold.test_accuracy for fold in result.folds]
     figure.suptitle(
         f"Titanic: {result.setting.neurons} neurons with $b \\leq 0$; accuracy on hold-out rows "

@@ -29,7 +29,6 @@ from dtdcore.jobs.panels import (
     sheet_tile,
 )
 from dtdcore.plot_bars import draw_bars
-from dtdcore.plot_parts import literal
 
 #: Method, R_p of one input ([k,] *input shape), and a finding for each target.
 Explained = tuple[str, np.ndarray, list[Finding]]
@@ -107,24 +106,19 @@ def _targets(heatmap: np.ndarray, found: Sequence[Finding]) -> np.ndarray:
 
 def _bars(batch: Batch, row: int, explained: Sequence[Explained], small: bool = False) -> Panel:
     """Bars for an input of named numbers, by matplotlib."""
-    figures = require("matplotlib.figure", "explain")
     backend = require("matplotlib.backends.backend_agg", "explain")
     panels = []
     for method, heatmap, found in explained:
         parts = _targets(heatmap, found)
         for part, finding in zip(parts[:1] if small else parts, found, strict=False):
-            bars = 10 if small else 20
-            size = (4.6, 0.22 * min(bars + 1, part.size) + 1.3)
-            figure = figures.Figure(figsize=size, dpi=80 if small else 120, layout="constrained")
-            lines = [batch.names[row], finding.title, f"{method}: {finding.sums}"]
-            draw_bars(
+            figure = draw_bars(
                 part,
                 batch.columns,
                 inputs=batch.x[row],
-                titles=[literal("\n".join(lines))],
-                most=bars,
-                figure=figure,
+                titles=["\n".join([batch.names[row], finding.title, f"{method}: {finding.sums}"])],
+                most=10 if small else 20,
             )
+            figure.set_dpi(80 if small else 120)
             canvas = backend.FigureCanvasAgg(figure)
             canvas.draw()
             panels.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
