@@ -11,6 +11,7 @@ import dtdcore as dtd
 from dtdcore.choosing import PRESETS, first_layers, last_layers
 
 E, P = dtd.Epsilon(), dtd.ZPlus()
+G, GENERAL = dtd.Gamma(0.25), dtd.GeneralizedGamma(0.25)
 
 
 def names(network, numbers):
@@ -132,7 +133,7 @@ PRESET_RULES = {
     "epsilon-plus": (P, P, E, dtd.Z(bias=False)),
     "epsilon-plus-flat": (dtd.Flat(), P, E, dtd.Z(bias=False)),
     "epsilon-alpha2-beta1": (dtd.AlphaBeta(2, 1), dtd.AlphaBeta(2, 1), E, dtd.Z(bias=False)),
-    "gamma-epsilon": (dtd.Gamma(0.25), dtd.Gamma(0.25), E, dtd.Z(bias=False)),
+    "gamma-epsilon": (GENERAL, GENERAL, E, dtd.Z(bias=False)),  # no ReLU
 }
 
 
@@ -155,6 +156,115 @@ def test_presets(name, rng):
     assert rules_of(explain) == wanted
     x = rng.random((3, 4, 3))
     assert (explain(x, 1).relevance == dtd.LRP(network, wanted)(x, 1).relevance).all()
+
+
+def gamma_of(layers, rng, shape=(3, 6)):
+    """The rule that "gamma-epsilon" gives the convolution "conv" behind a ReLU and `layers`."""
+    w = rng.standard_normal((3, 3, 1))
+    rest = [("conv", dtd.Conv(w)), ("last", dtd.ReLU())]
+    network = dtd.Network([("in", dtd.Conv(w)), ("relu", dtd.ReLU()), *layers, *rest], shape)
+    rules = rules_of(dtd.LRP(network, "gamma-epsilon"))
+    assert rules["in"] == GENERAL  # nothing is known of x
+    return rules["conv"]
+
+
+def test_gamma_where_values_cannot_be_negative(rng):
+    """And generalised γ elsewhere: whatever can be negative, or goes on without a ReLU."""
+    kept = [
+        [],
+        [dtd.Clip(0, 6)],
+        [dtd.Clip(-1, 6)],
+        [dtd.Tanh(), dtd.Sigmoid()],
+        [dtd.LeakyReLU(), dtd.PReLU([0.1, 0.2, 0.3]), dtd.ELU(), dtd.HardSwish()],
+        [dtd.MaxPool(2), dtd.AvgPool(1), dtd.SumPool(1)],
+        [dtd.LeakyReLU(), dtd.Sigmoid()],
+        [dtd.Conv(rng.standard_normal((3, 3, 1))), dtd.LpPool(2, 1)],
+        [("sum", dtd.Add(), ["relu", "relu"])],
+        [dtd.Multiply([[2.0], [0.0], [1.0]]), dtd.Pad((0, 1), (0, 0)), dtd.Slice(1, 0, 7)],
+        [dtd.ChannelAffine([1.0, 2.0, 0.0], [0.0, 1.0, 0.0]), ("id", dtd.Identity()), dtd.LRN(3)],
+    ]
+    signed = [
+        [("c", dtd.Conv(rng.standard_normal((3, 3, 1)))), dtd.Tanh()],
+        [("c", dtd.Conv(rng.standard_normal((3, 3, 1)))), dtd.LeakyReLU()],
+        [("c", dtd.Conv(rng.standard_normal((3, 3, 1)))), dtd.MaxPool(2)],
+        [("sum", dtd.Add(), ["relu", "in"])],
+        [("gate", dtd.Gate(), ["in", "relu"])],
+        [("cat", dtd.Concat(1), ["in", "relu"])],
+        [dtd.Multiply([[2.0], [-1.0], [1.0]])],
+        [dtd.Clip(-2, -1)],
+        [dtd.Pad((0, 1), (0, 0), -1)],
+    ]
+    for layers in kept:
+        assert gamma_of(layers, rng) == G, layers
+    for layers in signed:
+        assert gamma_of(layers, rng) == GENERAL, layers
+    w = rng.standard_normal((3, 3, 1))
+    for last in ([], [dtd.LeakyReLU()], [dtd.Clip(-1, 1)], [("s", dtd.Add(), ["conv", "relu"])]):
+        network = dtd.Network([dtd.Conv(w), ("relu", dtd.ReLU()), ("conv", dtd.Conv(w)), *last])
+        assert rules_of(dtd.LRP(network, "gamma-epsilon"))["conv"] == GENERAL, last
+
+
+def test_shares_of_gamma_stay_bounded(rng, dtype):
+    """Where z of the γ-rule is nearly 0: by hand, x = (-1, -1.2500001), w = (1, -1), γ = 1/4."""
+    x = np.array([[[-1.0], [-1.2500001]]], dtype)
+    network = dtd.Network([dtd.Conv(np.array([[[1.0], [-1.0]]], dtype))])
+    explode = dtd.LRP(network, dtd.Gamma(0.25))(x)
+    assert np.abs(explode.relevance).sum() > 1e4 * abs(explode.explained[0])
+    bounded = dtd.LRP(network, "gamma-epsilon")(x)
+    # a_j > 0, so what speaks for it counts 1 + γ times: z = -1 + 1.25 · 1.2500001
+    q = np.array([-1, 1.25 * 1.2500001])
+    wanted = q / q.sum() * bounded.explained[0]
+    np.testing.assert_allclose(bounded.relevance.ravel(), wanted, rtol=1e-5)
+    # behind a ReLU, an output with a_j < 0 that a sum gives relevance: γ's z is 0 to rounding
+    layers = [
+        ("relu", dtd.ReLU()),
+        ("conv", dtd.Conv(np.array([[[1.0], [-1.25]]], dtype))),
+        ("ones", dtd.Conv(np.array([[[1.0], [0.0]]], dtype)), "relu"),
+        ("sum", dtd.Add(), ["conv", "ones"]),
+        ("out", dtd.ReLU()),
+    ]
+    x = np.array([[[1.0], [1.0000001]]], dtype)
+    network = dtd.Network(layers)
+    for rule, most in ({"Conv": G}, 1e5), ("gamma-epsilon", 9.0):
+        explanation = dtd.LRP(network, rule)(x)
+        spread = np.abs(explanation.relevance).sum() / np.abs(explanation.explained[0])
+        assert (spread > most) == (most > 9), spread
+    for _ in range(20):  # Σ |R_i| ≤ (1 + 2/γ) Σ |R_j|, for one layer
+        w, b = rng.standard_normal((2, 3, 2)), rng.standard_normal(2)
+        network = dtd.Network([dtd.Conv(w.astype(dtype), b.astype(dtype))], (3, 5))
+        explanation = dtd.LRP(network, "gamma-epsilon")(rng.standard_normal((50, 3, 5)), 0)
+        assert (
+            np.abs(explanation.relevance).sum((1, 2)) <= 9.001 * np.abs(explanation.explained)
+        ).all()
+
+
+def test_presets_take_the_winner_of_maxima(rng):
+    """Of maxima alone, unless `pooling` says otherwise; norms share in proportion."""
+    w = rng.standard_normal((3, 3, 1))
+    layers = [dtd.Conv(w), dtd.ReLU(), dtd.MaxPool(2), dtd.LpPool(2, 2), dtd.LpPool("inf", 2)]
+    layers += [dtd.Flatten(), dtd.NeuronPool(2, "inf"), dtd.NeuronPool()]
+    network = dtd.Network(layers, (3, 16))
+    pools = [layer.pools for layer in network.layers]
+
+    def taken(*arguments):
+        explain = dtd.LRP(network, *arguments)
+        return [rule for rule, pool in zip(explain.rules, pools, strict=True) if pool], explain
+
+    for name in PRESETS:
+        rules, explain = taken(name)
+        assert rules == ["winner", "proportional", "winner", "winner", "proportional"]
+        assert explain.pooling == "winner"
+        assert "pooling='winner'" in repr(explain)
+        assert explain(rng.random((2, 3, 16))).method == repr(explain)
+        for pooling in ("proportional", "winner"):
+            rules, explain = taken(name, pooling)
+            assert rules == [pooling] * 5
+            assert ("pooling='winner'" in repr(explain)) == (pooling == "winner")
+    for rules in (P, [P], {"*": P}, None):
+        assert taken(rules)[0] == ["proportional"] * 5
+        assert "pooling" not in repr(taken(rules)[1])
+    plain = dtd.Network([dtd.Dense(rng.random((3, 2)))])
+    assert repr(dtd.LRP(plain, "z-plus")) == "LRP(ZPlus(bias=False))"
 
 
 # ------------------------------------------------------------------- domains

@@ -98,7 +98,7 @@ def test_unknown_labels(names, target, message):
 
 
 def test_no_names_are_known():
-    with pytest.raises(TypeError, match="set network.class_names to give names"):
+    with pytest.raises(TypeError, match=r"set network\.class_names to give names"):
         dtd.LRP(network())(X, "a")
 
 

@@ -182,3 +182,77 @@ with Gradient(model_of(zoo.items_of("{name}")).double(), composite) as attributo
     assert ours.dtype == np.float64
     assert np.linalg.norm(theirs) > 0
     assert off(ours, theirs) < 1e-9
+
+
+# Presets of `LRP`, Zennit's composites of these names, and (where they are not the preset's own)
+# the rules that count b⁺ in the z of z⁺ as Zennit does.
+NAMESAKES = {
+    "epsilon-plus": (
+        "EpsilonPlus(canonizers=[])",
+        {"Conv": dtd.ZPlus(bias=True), "Dense": dtd.Epsilon()},
+    ),
+    "epsilon-plus-flat": (
+        "EpsilonPlusFlat(canonizers=[])",
+        {"first": dtd.Flat(), "Conv": dtd.ZPlus(bias=True), "Dense": dtd.Epsilon()},
+    ),
+    "epsilon-alpha2-beta1": ("EpsilonAlpha2Beta1(canonizers=[])", None),
+    "gamma-epsilon": (
+        "EpsilonGammaBox(0 * x[:1], 1 + 0 * x[:1], first_map=[(Convolution, Gamma(0.25))])",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_presets_agree_with_their_namesakes(rng, tmp_path, biased):
+    """On a network with maximum pools. What remains: the bias in z⁺'s z, and the stabiliser."""
+    weights = [
+        rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        for shape in ((6, 3, 3, 3), (8, 6, 3, 3), (10, 72))
+    ]
+    biases = [rng.standard_normal(len(weight)) * 0.1 * biased for weight in weights]
+    x = rng.standard_normal((4, 3, 16, 16))
+    np.savez(tmp_path / "net.npz", *weights, *biases, x=x)
+    ask_peer(
+        f"""
+import torch
+from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from contenders.zennit_nets import Gradient, explain
+from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat
+from zennit.rules import Gamma
+from zennit.types import Convolution
+data = np.load(r"{tmp_path / "net.npz"}")
+layers = Conv2d(3, 6, 3), Conv2d(6, 8, 3), Linear(72, 10)
+for number, layer in enumerate(layers):
+    layer.weight.data = torch.from_numpy(data[f"arr_{{number}}"])
+    layer.bias.data = torch.from_numpy(data[f"arr_{{number + 3}}"])
+first, second, dense = layers
+pools = MaxPool2d(2), MaxPool2d(2, padding=1)
+net = Sequential(first, ReLU(), pools[0], second, ReLU(), pools[1], Flatten(), dense)
+x = torch.from_numpy(data["x"]).requires_grad_(True)
+found = dict()
+for name, composite in {[(name, code) for name, (code, _) in NAMESAKES.items()]}:
+    with Gradient(net, eval(composite)) as attributor:
+        found[name] = explain(attributor, x, torch.arange(4)[:, None]).numpy()
+np.savez(r"{tmp_path / "found.npz"}", **found)
+""",
+        "torch",
+        "zennit",
+    )
+    layers = []
+    for weight, bias, padding in zip(weights, biases, (0, 1), strict=False):
+        layers += [dtd.Conv(weight, bias), dtd.ReLU(), dtd.MaxPool(2, padding=padding)]
+    net = dtd.Network([*layers, dtd.Flatten(), dtd.Dense(weights[2].T, biases[2])], (3, 16, 16))
+    found = np.load(tmp_path / "found.npz")
+
+    for name, (_, with_bias) in NAMESAKES.items():
+
+        def distance(rules, theirs=found[name], **options):
+            return off(dtd.LRP(net, rules, **options)(x, np.arange(4)).relevance, theirs)
+
+        if biased and with_bias is not None:
+            assert distance(name) > 1e-3
+            assert distance(with_bias, pooling="winner") < 1e-4
+        else:
+            assert distance(name) < 1e-4
+        assert distance(name, pooling="proportional") > 0.05

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from dtdcore.domains import Box, Domain, NonNegative
-from dtdcore.layers import Dense
 from dtdcore.mapping import has_arrays, hull, known, mapped, meets_weights
 from dtdcore.network import Network
-from dtdcore.rules import ZB, AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZPlus
+from dtdcore.presets import PRESETS, defaults, first_layers, last_layers
+from dtdcore.rules import ZB, Rule, WSquare, ZPlus
 from dtdcore.wiring import Node, leading_values
 
 # ------------------------------------------------------------------- the method: by domain
@@ -85,85 +85,7 @@ def _rule_of(domain: Domain, shape: tuple[int, ...] | None, node: Node, dtype: n
     return ZB(box.low, box.high, origin=box.origin)
 
 
-# ------------------------------------------------------------------- presets
-
-
-def _uniform(rule: Rule) -> Callable[[Network], list[Rule | None]]:
-    def choose(network: Network) -> list[Rule | None]:
-        return [rule if node.layer.takes_rule else None for node in network.nodes]
-
-    return choose
-
-
-def _composite(
-    convolution: Rule, first: Rule | None = None, dense: Rule | None = None
-) -> Callable[[Network], list[Rule | None]]:
-    """One rule for convolutions, another for dense layers, and perhaps one for the first layers."""
-    dense = Epsilon() if dense is None else dense
-
-    def choose(network: Network) -> list[Rule | None]:
-        rules = defaults(network)
-        at_input = first_layers(network) if first else set()
-        for number, node in enumerate(network.nodes):
-            if number in at_input:
-                rules[number] = first
-            elif node.layer.needs_rule:
-                rules[number] = dense if isinstance(node.layer, Dense) else convolution
-        return rules
-
-    return choose
-
-
-#: What `LRP` knows by name. Layers that have learned nothing (sums, average pools, scales) take
-#: their own default in those that tell layers apart, so that sums are shared in proportion.
-PRESETS: dict[str, Callable[[Network], list[Rule | None]]] = {
-    "epsilon": _uniform(Epsilon()),
-    "z-plus": _uniform(ZPlus()),
-    "epsilon-plus": _composite(ZPlus()),
-    "epsilon-plus-flat": _composite(ZPlus(), Flat()),
-    "epsilon-alpha2-beta1": _composite(AlphaBeta(2, 1)),
-    "gamma-epsilon": _composite(Gamma(0.25)),
-}
-
-
 # ------------------------------------------------------------------- LRP: by name, type or place
-
-
-def defaults(network: Network) -> list[Rule | None]:
-    """For each node the rule that it takes where none is named for it."""
-    return [node.layer.default_rule for node in network.nodes]
-
-
-def first_layers(network: Network) -> set[int]:
-    """The nodes with learned weights that no other such node comes before."""
-    m = len(network.inputs)
-    behind: set[int] = set()  # values to which learned weights have contributed
-    first = set()
-    for number, node in enumerate(network.nodes):
-        after = not behind.isdisjoint(node.sources)
-        if node.layer.needs_rule and not after:
-            first.add(number)
-        if node.layer.needs_rule or after:
-            behind.add(m + number)
-    return first
-
-
-def last_layers(network: Network) -> set[int]:
-    """The nodes with learned weights that no other such node follows, on the way to the output."""
-    m = len(network.inputs)
-    leads = {network.output}  # values that lead to the output
-    below: set[int] = set()  # those of them that do so through learned weights
-    last = set()
-    for number in range(len(network.nodes) - 1, -1, -1):
-        value, node = m + number, network.nodes[number]
-        if value not in leads:
-            continue
-        leads.update(node.sources)
-        if node.layer.needs_rule and value not in below:
-            last.add(number)
-        if node.layer.needs_rule or value in below:
-            below.update(node.sources)
-    return last
 
 
 def choose_rules(network: Network, rules: Any) -> list[Rule | None]:

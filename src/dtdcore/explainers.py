@@ -17,6 +17,7 @@ from dtdcore.arrays import as_signal, check_count, check_number, own
 from dtdcore.audit import Audit
 from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
+from dtdcore.layers import Layer
 from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.pieces import count_of, joined, piece_of
 from dtdcore.plan import Plan
@@ -115,9 +116,13 @@ class Redistribution(Explainer):
 
     def _rules(self, network: Network, dtype: np.dtype) -> tuple[Rule | str | None, ...]:
         return tuple(
-            rule if node.layer.takes_rule else self.pooling if node.layer.pools else None
+            rule if node.layer.takes_rule else self._pooling_of(node.layer)
             for node, rule in zip(network.nodes, self._choose(network, dtype), strict=True)
         )
+
+    def _pooling_of(self, layer: Layer) -> str | None:
+        """How a layer that takes no rule passes relevance on, if it pools."""
+        return self.pooling if layer.pools else None
 
     def _plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
         plan = self._plans.get((dtype, node))

@@ -11,6 +11,7 @@ import numpy as np
 
 from dtdcore.choosing import choose_rules
 from dtdcore.explainers import Redistribution
+from dtdcore.layers import Layer
 from dtdcore.network import Network
 from dtdcore.rules import Epsilon, Rule
 
@@ -37,13 +38,16 @@ class LRP(Redistribution):
         - "epsilon-plus": z⁺ for convolutions, ε for dense layers;
         - "epsilon-plus-flat": the same, and flat for the first layers;
         - "epsilon-alpha2-beta1": αβ with α = 2, β = 1 for convolutions, ε for dense layers;
-        - "gamma-epsilon": γ = 0.25 for convolutions, ε for dense layers;
+        - "gamma-epsilon": γ = 0.25 for convolutions, ε for dense layers; generalised γ for the
+          convolutions whose inputs can be negative (the first layers among them) or whose outputs
+          meet no ReLU: the same where x ≥ 0 and a_j > 0, and bounded where γ is not;
 
         with ε = 1e-6 and the bias in z as each rule has it by default. (Kohlbrenner et al. 2020,
         Montavon et al. 2019.) Linear layers that have learned nothing, such as sums, take z
         without bias where nothing is said for them: relevance in proportion.
-    pooling : "proportional" or "winner"
-        How pools pass relevance on.
+    pooling : "proportional" or "winner", optional
+        How pools pass relevance on. By default in proportion; under a preset, maximum pools to the
+        winner, as in the peers that know the preset, and others in proportion.
     strict : bool
         Raise a `ConservationError` when a layer passes on less, or more, than it received.
     tolerance : float, optional
@@ -52,6 +56,14 @@ class LRP(Redistribution):
         Bytes that the arrays of a run may take: larger batches are explained in pieces, with the
         same bits. No bound by default. (`memory` predicts what a batch needs.) What the largest run
         took is kept for the next one, and threads that call at once take as much each.
+
+    Notes
+    -----
+    Three of the presets are composites of Zennit under the same names (EpsilonPlus,
+    EpsilonPlusFlat, EpsilonAlpha2Beta1), "gamma-epsilon" is its EpsilonGammaBox without the box.
+    Theirs count b⁺ in the z of z⁺, here `ZPlus(bias=True)`, and add 1e-6 to every z, where here
+    only ε has a stabiliser. The rest is equal: with ``{"Conv": ZPlus(bias=True), "Dense":
+    Epsilon()}`` and ``pooling="winner"`` so are the heatmaps, but for that 1e-6.
 
     Raises
     ------
@@ -65,7 +77,7 @@ class LRP(Redistribution):
         self,
         network: Network,
         rules: Any = None,
-        pooling: str = "proportional",
+        pooling: str | None = None,
         *,
         strict: bool = False,
         tolerance: float | None = None,
@@ -73,11 +85,20 @@ class LRP(Redistribution):
     ) -> None:
         rules = Epsilon() if rules is None else rules
         self._named = dict(rules) if isinstance(rules, Mapping) else rules
+        self._own_pooling = pooling is None and isinstance(rules, str)
+        if pooling is None:
+            pooling = "winner" if self._own_pooling else "proportional"
         super().__init__(network, pooling, strict, tolerance, max_memory)
 
     def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
         return choose_rules(network, self._named)
 
+    def _pooling_of(self, layer: Layer) -> str | None:
+        if self._own_pooling and layer.pools and not layer.takes_maximum:
+            return "proportional"
+        return super()._pooling_of(layer)
+
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))
-        return f"LRP({', '.join(rules)})"
+        pooling = ["pooling='winner'"] if "winner" in self.rules else []
+        return f"LRP({', '.join([*rules, *pooling])})"

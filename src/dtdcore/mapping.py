@@ -44,11 +44,11 @@ def mapped(
         return _image(layer, domains, known(shapes), dtype)
     holds_all = hull(domains)
     if scales and isinstance(holds_all, NonNegative):
-        return holds_all if _keeps_sign(layer) else Reals()
+        return holds_all if keeps_sign(layer) else Reals()
     return holds_all
 
 
-def _keeps_sign(layer: Layer) -> bool:
+def keeps_sign(layer: Layer) -> bool:
     """Are outputs ≥ 0 where inputs are?"""
     if isinstance(layer, ChannelAffine):
         return bool(np.all(layer.scale >= 0) and np.all(layer.shift >= 0))

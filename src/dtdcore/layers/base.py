@@ -62,6 +62,11 @@ class Layer:
         return self.takes_rule and self.default_rule is None
 
     @property
+    def takes_maximum(self) -> bool:
+        """Of layers that pool: is each output the largest of its inputs, or of their sizes?"""
+        return False
+
+    @property
     def dtype(self) -> np.dtype:
         """What inputs of whole numbers become: the dtype of the weights, else float64."""
         return np.dtype(np.float64)

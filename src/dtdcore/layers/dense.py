@@ -148,6 +148,11 @@ class NeuronPool(Layer):
         infinite = isinstance(p, (str, float)) and p in (np.inf, "inf")
         self.p = np.inf if infinite else check_number(p, "p", 1)
 
+    @property
+    def takes_maximum(self) -> bool:
+        """With p = inf: see `Layer.takes_maximum`."""
+        return np.isinf(self.p)
+
     def options(self) -> dict[str, Any]:
         """`size` and `p`."""
         return {"size": self.size, "p": "inf" if np.isinf(self.p) else self.p}

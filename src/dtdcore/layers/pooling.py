@@ -36,6 +36,11 @@ class _Pool(Layer):
     kind: int
     p = 1.0
 
+    @property
+    def takes_maximum(self) -> bool:
+        """Of maxima, and of norms with p = inf: see `Layer.takes_maximum`."""
+        return self.kind == MAX or (self.kind == NORM and np.isinf(self.p))
+
     def window(self, sizes: tuple[int, ...]) -> PoolWindow:
         """The windows over an image with these spatial sizes."""
         raise NotImplementedError  # every pool answers this
