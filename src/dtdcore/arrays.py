@@ -136,6 +136,16 @@ def rows(array: np.ndarray) -> np.ndarray:
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
 
 
+def by_channel(numbers: np.ndarray) -> np.ndarray | None:
+    """The numbers of a value as one for each channel (axis 0); None where pixels differ."""
+    if numbers.ndim < 2:
+        return numbers
+    first = numbers[(slice(None), *[slice(0, 1)] * (numbers.ndim - 1))]
+    repeated = not any(numbers.strides[1:])  # one number in memory for all pixels
+    same = repeated or np.array_equal(np.broadcast_to(first, numbers.shape), numbers)
+    return first.reshape(-1) if same else None
+
+
 class TooLargeError(ValueError):
     """A dtype cannot hold a number."""
 

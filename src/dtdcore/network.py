@@ -13,8 +13,8 @@ import numpy as np
 
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
+from dtdcore.folding import Folding
 from dtdcore.layers import ChannelAffine, Layer, Multiply
-from dtdcore.merging import Merging
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.saving import read, write
@@ -61,8 +61,10 @@ class Network:
         input_shape: InputShape = None,
         output: str | None = None,
     ) -> None:
-        #: For each layer that `merged` merged away the names of those that hold it now.
+        #: For each layer that `merged` folded away the names of those that hold it now.
         self.holders: dict[str, tuple[str, ...]] = {}
+        #: For those of them whose outputs are still computed the name of the layer that gives them.
+        self.stands_in: dict[str, str] = {}
         #: Names of layers of the network before merging whose own outputs are computed no longer.
         self.lost: frozenset[str] = frozenset()
         #: What an importer has to say about the network; `summary` shows it, `save` keeps it.
@@ -150,8 +152,8 @@ class Network:
         ValueError
             If there is none.
         """
-        if name in self.holders and name not in self.lost:
-            (name,) = self.holders[name]
+        if name not in self.lost:
+            name = self.stands_in.get(name, name)
         for value, known in enumerate((*self.inputs, *(node.name for node in self.nodes))):
             if known == name:
                 return value
@@ -233,15 +235,17 @@ class Network:
         """
         keep = frozenset(keep)
         if keep not in self._merged:
-            merging = Merging(self.nodes, len(self.inputs), self.output, keep)
-            merging.run()
+            shapes = self._known_shapes()
+            folding = Folding(self.nodes, len(self.inputs), self.output, keep, shapes)
+            folding.run()
             result = self
-            if merging.holders:
+            if folding.holders:
                 names = dict(enumerate((*self.inputs, *(node.name for node in self.nodes))))
-                shapes = dict(zip(self.inputs, self._input_shapes, strict=True))
-                items = merging.items(names.__getitem__)
-                result = Network(items, shapes, names[merging.output])
-                result.holders, result.lost = merging.holders, frozenset(merging.lost)
+                given = dict(zip(self.inputs, self._input_shapes, strict=True))
+                items = folding.items(names.__getitem__)
+                result = Network(items, given, names[folding.output])
+                result.holders, result.lost = folding.holders, frozenset(folding.lost)
+                result.stands_in = folding.stands_in
             self._merged[keep] = result
         return self._merged[keep]
 

@@ -96,17 +96,17 @@ class Layer:
         return shape
 
     def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
-        """A layer for scale_j · y_j + shift_j in output channel j; None where there is none.
+        """A layer for scale_j · y_j + shift_j; None where there is none.
 
-        `scale` and `shift` have shape (channels,).
+        `scale` and `shift` have shape (channels,), or that of one output.
         """
         return None
 
     def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
-        """A layer that takes x where this one takes scale_i · x_i + shift_i in input channel i.
+        """A layer that takes x where this one takes scale_i · x_i + shift_i.
 
-        None where there is none: the layer is not linear, or pads with zeros that the shift would
-        change. `scale` and `shift` have shape (channels,).
+        None where there is none: the layer is not linear, or needs to know how many pixels there
+        are. `scale` and `shift` have shape (channels,), or that of one input.
         """
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import as_float, cast, check_count, check_finite
+from dtdcore.arrays import as_float, by_channel, cast, check_count, check_finite
 from dtdcore.layers.base import Layer, Shape
 from dtdcore.rules import Rule, SearchDirection
 from dtdcore.steps.base import Step
@@ -49,16 +49,19 @@ class _Convolution(Layer):
         self.weight.flags.writeable = False
         ends = weight.shape[0], weight.shape[1] * self.groups
         self.inputs, self.outputs = ends if self.transposed else ends[::-1]
+        kernel = weight.shape[2:]
+        axes = len(kernel)
         self.bias: np.ndarray | None = None
         if bias is not None:
             bias = as_float(bias, "bias")
-            if bias.shape != (self.outputs,):
-                raise ValueError(f"bias must have shape ({self.outputs},), got {bias.shape}")
+            if bias.shape[:1] != (self.outputs,) or bias.ndim not in (1, 1 + axes):
+                raise ValueError(
+                    f"bias must have shape ({self.outputs},), or ({self.outputs}, *pixels) where "
+                    f"it differs from pixel to pixel, got {bias.shape}"
+                )
             check_finite(bias, "bias")
             self.bias = cast(bias, weight.dtype, "bias").copy()
             self.bias.flags.writeable = False
-        kernel = weight.shape[2:]
-        axes = len(kernel)
         self.stride = per_axis(stride, "stride", axes)
         self.dilation = per_axis(dilation, "dilation", axes)
         self.padding = paddings(padding, kernel, self.stride, self.dilation)
@@ -99,7 +102,76 @@ class _Convolution(Layer):
         results = self._window.results(input_shape[1:])
         if 0 in input_shape or min(results) < 1:
             raise ValueError(f"{self!r} has no output for inputs of shape {input_shape}")
+        if self.bias is not None and self.bias.shape[1:] not in ((), results):
+            raise ValueError(
+                f"{self!r} has a bias for {self.bias.shape[1:]} pixels, inputs of shape "
+                f"{input_shape} give {results}"
+            )
         return (self.outputs, *results)
+
+    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """w_ij s_j and b_j s_j + t_j: see `Layer.scaled_outputs`."""
+        scale, by_place = by_channel(scale), by_channel(shift)
+        if scale is None:
+            return None
+        shift = shift if by_place is None else by_place
+        weight = np.asarray(self.weight, np.float64) * self._by_output(scale)
+        if self.bias is None:
+            return self._remade(weight, np.asarray(shift, np.float64))
+        bias, scale, shift = _alike(np.asarray(self.bias, np.float64), scale, shift)
+        return self._remade(weight, bias * scale + shift)
+
+    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
+        """s_i w_ij and b_j + Σ_i t_i w_ij: see `Layer.scaled_inputs`."""
+        scale = by_channel(scale)
+        if scale is None:
+            return None
+        bias = None if self.bias is None else np.asarray(self.bias, np.float64)
+        if np.any(shift):
+            added = self._of_shift(shift)
+            if added is None:
+                return None
+            bias = added if bias is None else np.add(*_alike(bias, added))
+        return self._remade(np.asarray(self.weight, np.float64) * self._by_input(scale), bias)
+
+    def _of_shift(self, shift: np.ndarray) -> np.ndarray | None:
+        """Σ_i t_i w_ij, (outputs,), or (outputs, *pixels) where it differs from pixel to pixel.
+
+        None where the border makes it differ, and the number of pixels is not known.
+        """
+        weight, by_place = np.asarray(self.weight, np.float64), by_channel(shift)
+        if by_place is not None and not self.transposed and not any(map(any, self.padding)):
+            shifts = self._by_input(by_place)
+            return np.sum(weight * shifts, axis=tuple(range(1, weight.ndim)))
+        if shift.ndim == 1:
+            return None
+        added = self._remade(weight, None, np.float64).forward(shift[None].astype(np.float64))[0]
+        whole = by_channel(added)
+        return added if whole is None else whole
+
+    def _by_output(self, numbers: np.ndarray) -> np.ndarray:
+        """One number for each output, to broadcast against the weights."""
+        ones = [1] * len(self._window.kernel)
+        if not self.transposed:
+            return numbers.reshape(-1, 1, *ones)
+        # (inputs, outputs / groups): each group of inputs has its own outputs
+        by_group = np.repeat(numbers.reshape(self.groups, -1), self.inputs // self.groups, axis=0)
+        return by_group.reshape(*self.weight.shape[:2], *ones)
+
+    def _by_input(self, numbers: np.ndarray) -> np.ndarray:
+        """One number for each input, to broadcast against the weights."""
+        ones = [1] * len(self._window.kernel)
+        if self.transposed:
+            return numbers.reshape(-1, 1, *ones)
+        by_group = np.repeat(numbers.reshape(self.groups, -1), self.outputs // self.groups, axis=0)
+        return by_group.reshape(*self.weight.shape[:2], *ones)
+
+    def _remade(
+        self, weight: np.ndarray, bias: np.ndarray | None, dtype: Any = None
+    ) -> _Convolution:
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        bias = None if bias is None else cast(bias, dtype, "bias")
+        return type(self)(cast(weight, dtype, "weight"), bias, **self.options())
 
     def _make_step(
         self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
@@ -123,7 +195,7 @@ class _Convolution(Layer):
         if self.groups != 1:
             parts.append(f"groups {self.groups}")
         if self.bias is not None:
-            parts.append("bias")
+            parts.append("bias" if self.bias.ndim == 1 else "bias by pixel")
         return f"{type(self).__name__}({', '.join(parts)}, {self.dtype})"
 
 
@@ -139,8 +211,9 @@ class Conv(_Convolution):
     weight : array (outputs, inputs / groups, *kernel)
         w_jit, copied; one, two or three axes of the kernel make a convolution of signals, images
         or volumes. float32 or float64; whole numbers become float64.
-    bias : array (outputs,), optional
-        b_j. The method's own networks have b_j ≤ 0.
+    bias : array (outputs,) or (outputs, *pixels), optional
+        b_j; with pixels of the output b_j(v), which differs from pixel to pixel. The method's own
+        networks have b_j ≤ 0.
     stride, dilation : int or sequence of int
         For all axes, or one for each.
     padding : int, "valid", "same" or sequence
@@ -170,34 +243,6 @@ class Conv(_Convolution):
     ) -> None:
         super().__init__(weight, bias, stride, padding, dilation, groups)
 
-    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | ConvTranspose:
-        """The layer followed by y_j · scale_j + shift_j, as one layer."""
-        return _scaled_outputs(self, scale, shift)
-
-    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | None:
-        """The layer after x_i · scale_i + shift_i, as one layer.
-
-        None where that is no convolution: zeros around a shifted image are not the shift of zeros.
-        """
-        if np.any(shift) and any(map(any, self.padding)):
-            return None
-        per_group = self.inputs // self.groups
-        out_per_group = self.outputs // self.groups
-        ones = [1] * len(self._window.kernel)
-        by_group = scale.reshape(self.groups, 1, per_group)
-        by_group = np.broadcast_to(by_group, (self.groups, out_per_group, per_group))
-        factors = by_group.reshape(self.outputs, per_group, *ones)
-        bias = None if self.bias is None else np.asarray(self.bias, np.float64)
-        if np.any(shift):
-            by_group = shift.reshape(self.groups, 1, per_group)
-            by_group = np.broadcast_to(by_group, (self.groups, out_per_group, per_group))
-            shifts = by_group.reshape(self.outputs, per_group, *ones)
-            added = np.sum(
-                np.asarray(self.weight, np.float64) * shifts, axis=tuple(range(1, self.weight.ndim))
-            )
-            bias = added if bias is None else bias + added
-        return self._remade(np.asarray(self.weight, np.float64) * factors, bias)
-
     def padded_inputs(self, before: Sequence[int], after: Sequence[int]) -> Conv | None:
         """The layer behind a frame of zeros, as one layer; None where channels are framed, too."""
         axes = len(self.padding)
@@ -210,9 +255,6 @@ class Conv(_Convolution):
         ]
         return Conv(self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
-    def _remade(self, weight: np.ndarray, bias: np.ndarray | None) -> Conv:
-        return _remade(self, weight, bias)
-
 
 class ConvTranspose(_Convolution):
     """A transposed convolution: a_j(u) = Σ_i Σ_t w_ijt x_i(v) + b_j.
@@ -223,7 +265,7 @@ class ConvTranspose(_Convolution):
     ----------
     weight : array (inputs, outputs / groups, *kernel)
         w_ijt, copied; axes of the kernel as for `Conv`.
-    bias : array (outputs,), optional
+    bias : array (outputs,) or (outputs, *pixels), optional
     stride, dilation : int or sequence of int
     padding : int or sequence
         So many pixels are cut off the output: for all axes, or for each axis a number or
@@ -270,34 +312,11 @@ class ConvTranspose(_Convolution):
         """Those of `Conv` and `output_padding`."""
         return super().options() | {"output_padding": list(self.output_padding)}
 
-    def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Conv | ConvTranspose:
-        """The layer followed by y_j · scale_j + shift_j, as one layer."""
-        return _scaled_outputs(self, scale, shift)
 
-    def scaled_inputs(self, scale: np.ndarray, shift: np.ndarray) -> ConvTranspose | None:
-        """The layer after x_i · scale_i, as one layer; None with a shift, which meets borders."""
-        if np.any(shift):
-            return None
-        factors = scale.reshape(-1, *[1] * (self.weight.ndim - 1))
-        bias = None if self.bias is None else np.asarray(self.bias, np.float64)
-        return _remade(self, np.asarray(self.weight, np.float64) * factors, bias)
-
-
-def _remade(layer: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:
-    bias = None if bias is None else cast(bias, layer.dtype, "bias")
-    return type(layer)(cast(weight, layer.dtype, "weight"), bias, **layer.options())
-
-
-def _scaled_outputs(layer: Any, scale: np.ndarray, shift: np.ndarray) -> Any:
-    ones = [1] * len(layer._window.kernel)
-    weight = np.asarray(layer.weight, np.float64)
-    if layer.transposed:  # (inputs, outputs / groups): each group of inputs has its own outputs
-        by_group = np.repeat(scale.reshape(layer.groups, -1), layer.inputs // layer.groups, axis=0)
-        weight = weight * by_group.reshape(*weight.shape[:2], *ones)
-    else:
-        weight = weight * scale.reshape(-1, 1, *ones)
-    bias = shift if layer.bias is None else np.asarray(layer.bias, np.float64) * scale + shift
-    return _remade(layer, weight, np.asarray(bias, np.float64))
+def _alike(*arrays: np.ndarray) -> list[np.ndarray]:
+    """Numbers by channel with axes for the pixels, where others differ from pixel to pixel."""
+    axes = max(array.ndim for array in arrays)
+    return [array.reshape(*array.shape, *[1] * (axes - array.ndim)) for array in arrays]
 
 
 def per_axis(value: Any, name: str, axes: int, minimum: int = 1) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from dtdcore import _core
-from dtdcore.adding import NO_CEILING
-from dtdcore.arena import empty
+from dtdcore.adding import NO_CEILING, clamp
+from dtdcore.arena import empty, using
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, block_size, to_blocked, to_plain
 from dtdcore.rules import Flat, Rule, WSquare
@@ -62,8 +62,8 @@ class ConvOperator(Operator):
     ----------
     weight : array (outputs, inputs / groups, *kernel)
         Of the convolution: of its transpose the inputs are the outputs.
-    bias : array or None
-        One number for each channel of the layer's output.
+    bias : array (channels,), (channels, *pixels) or None
+        Of the layer's output.
     window : Window
     groups : int
     transposed : bool
@@ -82,6 +82,12 @@ class ConvOperator(Operator):
     ) -> None:
         self.core = kernels(weight.dtype)
         self.weight, self.bias = weight, bias
+        #: What the core adds itself, and what is added to what it gives: a bias that differs from
+        #: pixel to pixel, as a blocked image.
+        self._bias, self._by_pixel = bias, None
+        if bias is not None and bias.ndim > 1:
+            with using(None):  # kept beyond the run
+                self._bias, self._by_pixel = None, to_blocked(bias[None]).array
         self.window, self.groups, self.transposed = window, groups, transposed
         outputs, inputs = weight.shape[0], weight.shape[1] * groups
         self.channels = (outputs, inputs) if transposed else (inputs, outputs)
@@ -150,11 +156,22 @@ class ConvOperator(Operator):
             len(x),
             x.array.reshape(-1),
             self.packed(shape, self.transposed),
-            self.bias,
-            NO_CEILING if ceiling is None else ceiling,
+            self._bias,
+            self._ceiling(ceiling),
             a.reshape(-1),
         )
-        return a
+        return self._shifted(a, ceiling)
+
+    def _ceiling(self, ceiling: float | None) -> float:
+        """Where the core clamps its sums."""
+        return NO_CEILING if ceiling is None or self._by_pixel is not None else ceiling
+
+    def _shifted(self, a: np.ndarray, ceiling: float | None) -> np.ndarray:
+        """What the core gives, with a bias that differs from pixel to pixel."""
+        if self._by_pixel is None:
+            return a
+        np.add(a, self._by_pixel, out=a)
+        return a if ceiling is None else clamp(a, ceiling, a)
 
     def forward_z(
         self, x: Blocked, term: ReadyTerm, ceiling: float | None, want_a: bool
@@ -168,8 +185,8 @@ class ConvOperator(Operator):
             len(x),
             x.array.reshape(-1),
             self.packed(shape, self.transposed),
-            self.bias,
-            NO_CEILING if ceiling is None else ceiling,
+            self._bias,
+            self._ceiling(ceiling),
             term.coefficients,
             term.low,
             term.high,
@@ -177,7 +194,7 @@ class ConvOperator(Operator):
             None if a is None else a.reshape(-1),
             z.reshape(-1),
         )
-        return a, z
+        return None if a is None else self._shifted(a, ceiling), z
 
     def value(self, a: np.ndarray, clamped: bool) -> Blocked:
         return Blocked(a, self.channels[1], clamped)
@@ -202,13 +219,13 @@ class ConvOperator(Operator):
         return ReadyTerm(term.coefficients, low, high, self._map(share, geometry))
 
     def _map(self, numbers: np.ndarray | None, geometry: Sizes) -> np.ndarray | None:
-        """One number for each channel of the output as a flat blocked image."""
+        """Numbers for the channels (and pixels) of the output as a flat blocked image."""
         if numbers is None:
             return None
         sizes = self.window.results(geometry)
-        plain = np.broadcast_to(
-            numbers.reshape(1, -1, *[1] * len(sizes)), (1, len(numbers), *sizes)
-        )
+        if numbers.ndim == 1:
+            numbers = numbers.reshape(-1, *[1] * len(sizes))
+        plain = np.broadcast_to(numbers, (1, len(numbers), *sizes))
         return to_blocked(plain.astype(self.weight.dtype)).array.reshape(-1)
 
     def spread(

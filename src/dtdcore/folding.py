@@ -1,0 +1,300 @@
+# SPDX-FileCopyrightText: the dtdcore authors
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scales, shifts and frames of zeros folded into the linear layers around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dtdcore.arrays import TooLargeError
+from dtdcore.layers import Conv, Identity, Layer, Multiply, Pad
+from dtdcore.scaling import Scaling, pulled, pushed, scaling_of, sources_of
+from dtdcore.wiring import Node, leading_values
+
+
+@dataclass
+class Folding:
+    """The nodes of a network while scales, shifts and frames disappear from them.
+
+    Each step is one of
+
+        (w, b), then y = s a + t:      w_ij s_j, b_j s_j + t_j
+        y = s x + t, then (w, b):      s_i w_ij, b_j + Σ_i t_i w_ij
+        zeros around x, then (w, b):   the padding of a convolution
+
+    Between the two there may be layers that only rearrange numbers. Scales of convolutions are
+    those of channels; shifts may differ from pixel to pixel, and become a bias that does.
+
+    Values keep their numbers until `items` counts anew; `moved` says by which value one that went
+    is replaced.
+    """
+
+    nodes: Sequence[Node]
+    inputs: int
+    output: int
+    keep: frozenset[str]
+    #: The shape of every value; None where it is not known: then layers are folded that touch.
+    shapes: Sequence[tuple[int, ...]] | None
+    moved: dict[int, int] = field(default_factory=dict)
+    #: For each folded layer the layers that hold it now.
+    holders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: For each layer that went, but whose output is still computed, the layer that gives it.
+    stands_in: dict[str, str] = field(default_factory=dict)
+    #: Layers whose own outputs are computed no longer.
+    lost: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.layers: dict[int, Layer] = {
+            value: node.layer for value, node in enumerate(self.nodes, self.inputs)
+        }
+        self.names = {value: node.name for value, node in enumerate(self.nodes, self.inputs)}
+        self._stay = leading_values(self.nodes, self.inputs)
+
+    def run(self) -> None:
+        """Fold all that can be, in order: first into the layers before, else into those behind.
+
+        Scales and shifts of the inputs themselves stay.
+        """
+        for value, layer in list(self.layers.items()):
+            if self.names[value] in self.keep:
+                continue
+            if isinstance(layer, Pad) and layer.value == 0:
+                self._frame(value, layer)
+            elif value not in self._stay:
+                scaling = scaling_of(layer, self._shape(value))
+                if scaling is not None:
+                    self._into_before(value, scaling) or self._into_behind(
+                        value, scaling
+                    ) or self._shift_into_before(value, scaling)
+
+    def _shape(self, value: int) -> tuple[int, ...] | None:
+        return None if self.shapes is None else self.shapes[value]
+
+    def _shapes(self, values: Sequence[int]) -> list[tuple[int, ...]]:
+        return [self.shapes[value] for value in values]
+
+    def _sources(self, value: int) -> list[int]:
+        return [self._now(source) for source in self.nodes[value - self.inputs].sources]
+
+    def _now(self, value: int) -> int:
+        while value in self.moved:
+            value = self.moved[value]
+        return value
+
+    def _users(self, value: int) -> list[int]:
+        return [user for user in self.layers if value in self._sources(user)]
+
+    def _changes_freely(self, value: int) -> bool:
+        """May what a layer gives become something else?"""
+        return value >= self.inputs and value != self.output and self.names[value] not in self.keep
+
+    # ---- into the layers before
+
+    def _into_before(self, value: int, scaling: Scaling) -> bool:
+        (source,) = self._sources(value)
+        layers = self._before(source, value, scaling)
+        if layers is None:
+            return False
+        self._change(layers)
+        self._remove(value, source, self._holders(layers))
+        self.stands_in[self.names[value]] = self.names[source]
+        return True
+
+    def _shift_into_before(self, value: int, scaling: Scaling) -> bool:
+        """Scales > 0 of single pixels pass relevance on as they are: only the shift is folded."""
+        if not scaling.shifts or not np.all(scaling.scale > 0):
+            return False
+        scale = np.asarray(scaling.scale, np.float64)
+        (source,) = self._sources(value)
+        layers = self._before(source, value, Scaling(np.ones_like(scale), scaling.shift / scale))
+        rest = _or_none(lambda: Scaling(scale, np.zeros_like(scale)).layer(self._dtype(value)))
+        if layers is None or not isinstance(rest, Multiply):
+            return False
+        self._change(layers)
+        self.layers[value] = rest
+        self.holders[self.names[value]] = self._holders(layers)
+        self.stands_in[self.names[value]] = self.names[value]
+        return True
+
+    def _dtype(self, value: int) -> np.dtype:
+        return self.layers[value].dtype
+
+    def _before(self, value: int, user: int, scaling: Scaling) -> dict[int, Layer | None] | None:
+        """New layers (None: the same) that make a value a scaling of itself; None: there are none.
+
+        `user` is the layer that asks; others must not notice.
+        """
+        if not self._changes_freely(value) or not self._alone(value, user, scaling):
+            return None
+        layer = self.layers[value]
+        own = None if value in self._stay else scaling_of(layer, self._shape(value))
+        if own is not None:
+            new = _or_none(lambda: own.then(scaling).layer(layer.dtype))
+            return None if new is None else {value: new}
+        if not layer.rearranges:
+            new = _or_none(lambda: layer.scaled_outputs(*_numbers(scaling, layer, "outputs")))
+            return None if new is None else {value: new}
+        sources = self._sources(value)
+        parts = self._parts(layer, scaling, sources)
+        if parts is None:
+            return None
+        layers: dict[int, Layer | None] = {value: None}
+        for source, part in zip(sources, parts, strict=True):
+            if part is None:
+                continue
+            found = self._before(source, value, part)
+            if found is None or not layers.keys().isdisjoint(found):
+                return None
+            layers |= found
+        return layers
+
+    def _parts(
+        self, layer: Layer, scaling: Scaling, sources: list[int]
+    ) -> list[Scaling | None] | None:
+        if self.shapes is not None:
+            return pulled(layer, scaling, self._shapes(sources))
+        return [scaling] if isinstance(layer, Identity) else None
+
+    def _alone(self, value: int, user: int, scaling: Scaling) -> bool:
+        """Does no other layer take any of the numbers that a scaling changes?"""
+        others = [other for other in self._users(value) if other != user]
+        if others and self.shapes is None:
+            return False
+        changes = scaling.changes
+        for other in others:
+            layer, sources = self.layers[other], self._sources(other)
+            if not layer.rearranges or scaling_of(layer, self._shape(other)) is not None:
+                return False
+            start = 0
+            taken = sources_of(layer, self._shapes(sources))
+            for source in sources:
+                size = int(np.prod(self.shapes[source]))
+                own = taken[(taken >= start) & (taken < start + size)] - start
+                if source == value and np.any(changes.reshape(-1)[own]):
+                    return False
+                start += size
+        return True
+
+    # ---- into the layers behind
+
+    def _into_behind(self, value: int, scaling: Scaling) -> bool:
+        layers: dict[int, Layer | None] = {}
+        if value == self.output or not self._behind(value, scaling, layers):
+            return False
+        self.lost.add(self.names[value])
+        self._take(layers)
+        self._remove(value, self._sources(value)[0], self._holders(layers))
+        return True
+
+    def _behind(self, value: int, scaling: Scaling, layers: dict[int, Layer | None]) -> bool:
+        """Give all that use a value, which is no longer scaled, the scaling; adds to `layers`."""
+        users = self._users(value)
+        for user in users:
+            sources = self._sources(user)
+            for place, source in enumerate(sources):
+                if source == value and not self._taken(user, sources, place, scaling, layers):
+                    return False
+        return bool(users)
+
+    def _taken(
+        self,
+        user: int,
+        sources: list[int],
+        place: int,
+        scaling: Scaling,
+        layers: dict[int, Layer | None],
+    ) -> bool:
+        layer = layers.get(user) or self.layers[user]
+        own = scaling_of(layer, self._shape(user))
+        if own is None and layer.rearranges:
+            if not self._changes_freely(user):
+                return False
+            if self.shapes is not None:
+                scaling = pushed(layer, scaling, place, self._shapes(sources))
+            elif not isinstance(layer, Identity):
+                return False
+            layers[user] = None
+            return self._behind(user, scaling, layers)
+        if own is not None:
+            new = _or_none(lambda: scaling.then(own).layer(layer.dtype))
+        else:
+            new = _or_none(lambda: layer.scaled_inputs(*_numbers(scaling, layer, "inputs")))
+        if new is None:
+            return False
+        layers[user] = new
+        return True
+
+    def _frame(self, value: int, pad: Pad) -> None:
+        """A frame of zeros becomes the padding of the convolutions behind it."""
+        users = self._users(value)
+        if value == self.output or not users:
+            return
+        layers: dict[int, Layer | None] = {}
+        for user in users:
+            layer = self.layers[user]
+            if not isinstance(layer, Conv):
+                return
+            layers[user] = layer.padded_inputs(pad.before, pad.after)
+            if layers[user] is None:
+                return
+        self.lost.add(self.names[value])
+        self._take(layers)
+        self._remove(value, self._sources(value)[0], self._holders(layers))
+
+    # ---- what changes
+
+    def _holders(self, layers: dict[int, Layer | None]) -> tuple[str, ...]:
+        return tuple(self.names[value] for value, layer in layers.items() if layer is not None)
+
+    def _change(self, layers: dict[int, Layer | None]) -> None:
+        """Take new layers in, whose outputs are other numbers than before."""
+        self._take(layers)
+        for value in layers:
+            self._forget(value)
+
+    def _take(self, layers: dict[int, Layer | None]) -> None:
+        """Take new layers in; where there is none, the same layer rearranges other numbers."""
+        for value, layer in layers.items():
+            if layer is None:
+                self._forget(value)
+            else:
+                self.layers[value] = layer
+
+    def _forget(self, value: int) -> None:
+        """What a value was is computed no longer, nor what stood for the same."""
+        self.lost.add(self.names[value])
+        self.lost.update(self.names[old] for old in self.moved if self._now(old) == value)
+
+    def _remove(self, value: int, instead: int, holders: tuple[str, ...]) -> None:
+        del self.layers[value]
+        self.moved[value] = instead
+        self.holders[self.names[value]] = holders
+        if self.output == value:
+            self.output = instead
+
+    def items(self, name_of: Callable[[int], str]) -> list[tuple[str, Layer, list[str]]]:
+        """What is left, as items of a `Network`."""
+        return [
+            (self.names[value], layer, [name_of(source) for source in self._sources(value)])
+            for value, layer in self.layers.items()
+        ]
+
+
+def _or_none(make: Callable[[], Layer | None]) -> Layer | None:
+    """What `make` gives; None, too, where the dtype cannot hold the folded numbers."""
+    try:
+        return make()
+    except TooLargeError:
+        return None
+
+
+def _numbers(scaling: Scaling, layer: Layer, side: str) -> list[np.ndarray]:
+    """Scale and shift: of one number for all, one for each channel on that side of a layer."""
+    channels = getattr(layer, side, scaling.scale.size)
+    return [
+        np.broadcast_to(array, (channels,)) if array.ndim == 1 else array
+        for array in (scaling.scale, scaling.shift)
+    ]
