@@ -352,10 +352,16 @@ def test_a_layer_on_inputs_and_hidden_values_takes_z_plus(rng):
 
 
 def test_a_sum_of_inputs_takes_the_rule_of_their_domain(rng):
+    """It has no weights: equal shares, and the weights behind it meet the sum of the boxes."""
     network = dtd.Network([("sum", dtd.Add(), ["input", "input"]), dtd.Dense(rng.random((3, 1)))])
-    assert dtd.DeepTaylor(network, dtd.Box(-1, 1)).rules == (dtd.ZB(-1, 1), P)
+    assert dtd.DeepTaylor(network, dtd.Box(-1, 1)).rules == (dtd.WSquare(), dtd.ZB(-2, 2))
+    assert dtd.DeepTaylor(network, dtd.Reals()).rules == (dtd.WSquare(), dtd.WSquare())
+    assert dtd.DeepTaylor(network, dtd.NonNegative()).rules == (P, P)
     x = rng.uniform(-1, 1, (5, 3))
-    assert dtd.DeepTaylor(network, dtd.Box(-1, 1))(x).audit.closes(1e-9)
+    x[0] = -1
+    explanation = dtd.DeepTaylor(network, dtd.Box(-1, 1))(x)
+    assert explanation.audit.closes(1e-9)
+    assert explanation.is_consistent().all()
 
 
 def test_bounds_that_do_not_fit_are_named(rng):

@@ -360,13 +360,125 @@ def test_a_frame_is_told_from_constant_inputs(rng):
 
 
 def test_sums_of_inputs_in_boxes_of_arrays(rng):
-    """One summand scaled, the other not: the box that holds both is that of z^B."""
+    """One summand scaled, the other not: the weights behind meet the sum of their boxes."""
     layers = [
         ("scaled", dtd.ChannelAffine([2.0, 0.5]), ["a"]),
         ("sum", dtd.Add(), ["scaled", "b"]),
         ("dense", dtd.Dense(rng.normal(size=(2, 3)))),
     ]
     network = dtd.Network(layers, {"a": (2,), "b": (2,)})
-    rule = dtd.DeepTaylor(network, dtd.Box(-1, 1)).rules[1]
-    assert isinstance(rule, dtd.ZB)
-    assert rule.low.tolist() == [-2, -1] and rule.high.tolist() == [2, 1]
+    _, of_sum, rule = dtd.DeepTaylor(network, dtd.Box(-1, 1)).rules
+    assert of_sum == dtd.WSquare()
+    assert rule.low.tolist() == [-3, -1.5] and rule.high.tolist() == [3, 1.5]
+
+
+BODY = ("flat", "dense", "relu", "out")
+
+
+def body(rng, dtype, inputs):
+    w, v = rng.standard_normal((inputs, 6)), rng.standard_normal((6, 2))
+    b = -rng.random(6)
+    layers = [dtd.Flatten(), dtd.Dense(w.astype(dtype), b.astype(dtype)), dtd.ReLU()]
+    return list(zip(BODY, [*layers, dtd.Dense(v.astype(dtype))], strict=True))
+
+
+@pytest.mark.parametrize(
+    "domain", [dtd.Box(-1, 2), dtd.Box(0, 1), dtd.NonNegative(), dtd.Reals()], ids=str
+)
+def test_what_changes_nothing_in_front_changes_no_heatmap(domain, dtype, rng):
+    """Pools of one pixel, and activations where they are the identity; black pixels among them."""
+    low, high = np.clip(domain.bounds((), dtype), -1, 2)
+    x = rng.uniform(low, high, (20, 2, 3, 3)).astype(dtype)
+    x[:, :, 0] = np.clip(0, low, high)
+    x[:, :, 1] = low
+    rest = body(rng, dtype, 18)
+    fronts = [
+        [dtd.AvgPool(1)],
+        [dtd.MaxPool(1)],
+        [dtd.SumPool(1), dtd.Identity()],
+        [dtd.Transpose((1, 2, 0)), dtd.Transpose((2, 0, 1)), dtd.MaxPool(1)],
+    ]
+    if low >= 0:
+        fronts += [[dtd.ReLU()], [dtd.LeakyReLU(0.2)], [dtd.PReLU([0.1, 0.5])], [dtd.ELU()]]
+    if isinstance(domain, dtd.Box):
+        fronts += [[dtd.Clip(domain.low, domain.high)], [dtd.AvgPool(1), dtd.Clip(-5, 5)]]
+    plain = dtd.DeepTaylor(dtd.Network(rest, (2, 3, 3)), domain)
+    for front in fronts:
+        network = dtd.Network([*front, *rest], (2, 3, 3))
+        for method in (
+            dtd.DeepTaylor(network, domain),
+            dtd.DeepTaylor(network, domain, pooling="winner"),
+        ):
+            for target in (0, 1):
+                found, wanted = method(x, target), plain(x, target)
+                scale = np.abs(wanted.relevance).max()
+                np.testing.assert_allclose(found.relevance, wanted.relevance, atol=1e-5 * scale)
+                assert found.is_consistent().all()
+
+
+@pytest.mark.parametrize(
+    ("front", "shape", "rule"),
+    [
+        (dtd.AvgPool(3), (1, 6, 6), dtd.ZB(-1, 2)),
+        (dtd.MaxPool(2), (1, 4, 4), dtd.ZB(-1, 2)),
+        (dtd.GlobalPool("max"), (4, 3, 3), dtd.ZB(-1, 2)),
+        (dtd.SumPool(2), (1, 4, 4), dtd.ZB(-np.full((1, 2, 2), 4.0), np.full((1, 2, 2), 8.0))),
+        (dtd.Clip(0, 1), (1, 2, 2), dtd.ZB(0, 1)),
+        (dtd.ReLU(), (1, 2, 2), dtd.ZB(0, 2)),
+        (dtd.LeakyReLU(0.5), (1, 2, 2), dtd.ZB(-0.5, 2)),
+        (dtd.PReLU([0.5]), (1, 2, 2), None),
+        (dtd.HardSigmoid(0.25, 0.5), (1, 2, 2), dtd.ZB(0, 1)),
+        (dtd.HardSwish(), (1, 2, 2), dtd.ZPlus()),
+        (dtd.LpPool(2, 2), (1, 4, 4), dtd.ZPlus()),
+    ],
+    ids=repr,
+)
+def test_boxes_pass_through_pools_and_activations(front, shape, rule, rng):
+    """Unchanged through averages and maxima; mapped through sums and what grows; else hidden."""
+    rest = body(rng, np.dtype(float), 4)
+    network = dtd.Network([("front", front), *rest], shape)
+    rules = dict(
+        zip(
+            (n.name for n in network.nodes),
+            dtd.DeepTaylor(network, dtd.Box(-1, 2)).rules,
+            strict=True,
+        )
+    )
+    if rule is None:
+        assert isinstance(rules["dense"], dtd.ZB) and rules["dense"].low.min() == -0.5
+    elif isinstance(rule, dtd.ZB):
+        found = rules["dense"]
+        assert (np.ravel(found.low) == np.ravel(rule.low)).all()
+        assert (np.ravel(found.high) == np.ravel(rule.high)).all()
+    else:
+        assert rules["dense"] == rule
+
+
+@pytest.mark.parametrize(
+    "domain", [dtd.Box(0, 1), dtd.Box(-1, 2), dtd.NonNegative(), dtd.Reals()], ids=str
+)
+@pytest.mark.parametrize(
+    "pool", [dtd.AvgPool(2), dtd.SumPool(2), dtd.GlobalPool("average")], ids=repr
+)
+def test_averages_in_front_by_hand(pool, domain, rng):
+    """The rule of the domain on averages, then equal shares (in proportion for x ≥ 0)."""
+    rest = body(rng, np.dtype(float), 4 if not isinstance(pool, dtd.GlobalPool) else 1)
+    network = dtd.Network([pool, *rest], (1, 4, 4))
+    low, high = np.clip(domain.bounds((), np.dtype(float)), -1, 2)
+    x = rng.uniform(low, high, (5, 1, 4, 4))
+    x[0] = low
+    pooled = pool.forward(x)
+    found = dtd.DeepTaylor(network, domain)(x, 1)
+    times = 4 if isinstance(pool, dtd.SumPool) else 1
+    inner = (
+        dtd.Box(times * domain.low, times * domain.high) if isinstance(domain, dtd.Box) else domain
+    )
+    behind = dtd.DeepTaylor(dtd.Network(rest, pooled.shape[1:]), inner)(pooled, 1)
+    size = 4 // pooled.shape[-1]
+    repeat = lambda r: r.repeat(size, axis=2).repeat(size, axis=3)  # noqa: E731
+    if isinstance(domain, dtd.NonNegative):
+        share = x / (repeat(pool.forward(x)) * (1 if times == 4 else size * size) + (x == 0))
+    else:
+        share = np.full(x.shape, 1 / size**2)
+    np.testing.assert_allclose(found.relevance, repeat(behind.relevance) * share, atol=1e-12)
+    assert found.is_consistent().all()

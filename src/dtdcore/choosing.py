@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from dtdcore.domains import Box, Domain, NonNegative
-from dtdcore.mapping import has_arrays, hull, known, mapped, meets_weights
+from dtdcore.mapping import has_arrays, hull, is_mapped, known, mapped, meets_weights
 from dtdcore.network import Network
 from dtdcore.presets import PRESETS, defaults, first_layers, last_layers
 from dtdcore.rules import ZB, Rule, WSquare, ZPlus
-from dtdcore.wiring import Node, leading_values
+from dtdcore.wiring import Node, leading_values, passing_values
 
 # ------------------------------------------------------------------- the method: by domain
 
@@ -25,25 +25,29 @@ def domain_rules(
 ) -> list[Rule | None]:
     """For each node the rule of deep Taylor decomposition, for values of a dtype.
 
-    Linear layers that meet the input, at most rearranged and scaled, take the rule of its domain,
-    which is mapped alike; all others z⁺. A layer that meets the input and hidden values at once
-    takes z⁺.
+    Linear layers that meet the input, at most rearranged, scaled, pooled or activated, take the
+    rule of its domain, which is mapped alike; all others z⁺. A layer that meets the input and
+    hidden values at once takes z⁺. Sums and average pools of inputs that have no weights of their
+    own take z⁺ for inputs ≥ 0, else w²: equal shares, so that nothing is lost at the ends of a box.
     """
     m = len(network.inputs)
     shapes = None if network.output_shape is None else network.shapes(network.input_shape)
-    leading = leading_values(network.nodes, m)
+    passing = leading_values(network.nodes, m) | passing_values(network.nodes, m)
     # Where values lie that still are the inputs.
     domains = dict(enumerate(by_input(network, domain).values()))
     rules: list[Rule | None] = []
     for value, node in enumerate(network.nodes, m):
         sources = [domains[source] for source in node.sources if source in domains]
-        if value in leading:
+        inputs_alone = len(sources) == len(node.sources)
+        if inputs_alone and is_mapped(node.layer):
             given = None if shapes is None else [shapes[source] for source in node.sources]
             domains[value] = mapped(node.layer, sources, given, dtype)
-        if value in leading or not node.layer.takes_rule:
+        if value in passing or not node.layer.takes_rule:
             rules.append(None)
-        elif len(sources) < len(node.sources):
+        elif not inputs_alone:
             rules.append(ZPlus())
+        elif node.layer.grows:
+            rules.append(ZPlus() if isinstance(hull(sources), NonNegative) else WSquare())
         else:
             shape = None if shapes is None else shapes[node.sources[0]]
             rules.append(_rule_of(hull(sources), shape, node, dtype))

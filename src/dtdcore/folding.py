@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dtdcore.arrays import TooLargeError
-from dtdcore.layers import Conv, Identity, Layer, Multiply, Pad
+from dtdcore.arrays import TooLargeError, by_channel
+from dtdcore.layers import ChannelAffine, Conv, Identity, Layer, Multiply, Pad
+from dtdcore.layers.activations import Activation
 from dtdcore.scaling import Scaling, pulled, pushed, scaling_of, sources_of
-from dtdcore.wiring import Node, leading_values
+from dtdcore.wiring import Node, leading_values, passing_values
+
+#: A note names no more layers than this.
+NAMED = 8
 
 
 @dataclass
@@ -47,16 +51,24 @@ class Folding:
     lost: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._given = self.nodes
+        self.nodes = [replace(node, layer=node.layer.simplified()) for node in self.nodes]
         self.layers: dict[int, Layer] = {
             value: node.layer for value, node in enumerate(self.nodes, self.inputs)
         }
         self.names = {value: node.name for value, node in enumerate(self.nodes, self.inputs)}
         self._stay = leading_values(self.nodes, self.inputs)
 
+    @property
+    def changed(self) -> bool:
+        """Is anything else than it was?"""
+        pairs = zip(self.nodes, self._given, strict=True)
+        return bool(self.lost) or any(now.layer is not before.layer for now, before in pairs)
+
     def run(self) -> None:
         """Fold all that can be, in order: first into the layers before, else into those behind.
 
-        Scales and shifts of the inputs themselves stay.
+        Scales and shifts of the inputs themselves stay. Then activations go before maximum pools.
         """
         for value, layer in list(self.layers.items()):
             if self.names[value] in self.keep:
@@ -69,6 +81,29 @@ class Folding:
                     self._into_before(value, scaling) or self._into_behind(
                         value, scaling
                     ) or self._shift_into_before(value, scaling)
+
+        for value, layer in list(self.layers.items()):
+            if isinstance(layer, Activation) and layer.grows and layer.nonnegative:
+                self._activate_first(value)
+
+    def _activate_first(self, value: int) -> None:
+        """max(0, max_i x_i) = max_i max(0, x_i): as it is mostly written, and shares are of x ≥ 0.
+
+        So for every activation that grows and is nowhere below 0, behind a maximum pool.
+        """
+        (source,) = self._sources(value)
+        pool = self.layers.get(source)
+        if (
+            self.names[value] in self.keep
+            or not self._changes_freely(source)
+            or not (pool.pools and pool.grows)
+            or self._users(source) != [value]
+        ):
+            return
+        self._forget(source)
+        self.stands_in[self.names[value]] = self.names[source]
+        for table in (self.layers, self.names):
+            table[source], table[value] = table[value], table[source]
 
     def _shape(self, value: int) -> tuple[int, ...] | None:
         return None if self.shapes is None else self.shapes[value]
@@ -134,11 +169,14 @@ class Folding:
         if own is not None:
             new = _or_none(lambda: own.then(scaling).layer(layer.dtype))
             return None if new is None else {value: new}
-        if not layer.rearranges:
+        sources = self._sources(value)
+        if layer.rearranges:
+            parts = self._parts(layer, scaling, sources)
+        elif _commutes(layer, scaling):
+            parts = [_spread(scaling, self._shape(sources[0]))]
+        else:
             new = _or_none(lambda: layer.scaled_outputs(*_numbers(scaling, layer, "outputs")))
             return None if new is None else {value: new}
-        sources = self._sources(value)
-        parts = self._parts(layer, scaling, sources)
         if parts is None:
             return None
         layers: dict[int, Layer | None] = {value: None}
@@ -209,10 +247,13 @@ class Folding:
     ) -> bool:
         layer = layers.get(user) or self.layers[user]
         own = scaling_of(layer, self._shape(user))
-        if own is None and layer.rearranges:
+        commutes = _commutes(layer, scaling)
+        if own is None and (layer.rearranges or commutes):
             if not self._changes_freely(user):
                 return False
-            if self.shapes is not None:
+            if commutes:
+                scaling = _spread(scaling, self._shape(user))
+            elif self.shapes is not None:
                 scaling = pushed(layer, scaling, place, self._shapes(sources))
             elif not isinstance(layer, Identity):
                 return False
@@ -275,12 +316,68 @@ class Folding:
         if self.output == value:
             self.output = instead
 
-    def items(self, name_of: Callable[[int], str]) -> list[tuple[str, Layer, list[str]]]:
-        """What is left, as items of a `Network`."""
-        return [
-            (self.names[value], layer, [name_of(source) for source in self._sources(value)])
+    def notes(self) -> list[str]:
+        """What is said of scales and shifts that are left between other layers."""
+        numbers = {value: value for value in range(self.inputs)}
+        numbers |= {value: number for number, value in enumerate(self.layers, self.inputs)}
+        nodes = [
+            Node(self.names[value], layer, tuple(numbers[s] for s in self._sources(value)))
             for value, layer in self.layers.items()
         ]
+        passing = passing_values(nodes, self.inputs)
+        left = [
+            (numbers[value] in passing, self._place(value))
+            for value, layer in self.layers.items()
+            if isinstance(layer, ChannelAffine) and value not in self._stay
+        ]
+        hint = "" if self.shapes else "; give the network its input_shape, and more can be"
+        return [
+            "not folded into weights: "
+            f"{_few([place for has, place in left if has == passes])}{hint}. "
+            + (
+                "Deep Taylor passes their relevance on unchanged, and counts their shifts as biases"
+                if passes
+                else "Under deep Taylor they take a rule of their own: relevance is lost where "
+                "scale * x <= 0, and the audit says how much"
+            )
+            for passes in sorted({has for has, _ in left})
+        ]
+
+    def _place(self, value: int) -> str:
+        (source,) = self._sources(value)
+        users = [self.names[user] for user in self._users(value)]
+        place = f"behind {self.names[source]}" if source in self.names else "at the inputs"
+        return f"{self.names[value]} ({place}{f', before {_few(users)}' if users else ''})"
+
+    def items(self, inputs: Sequence[str]) -> tuple[list[tuple[str, Layer, list[str]]], str]:
+        """What is left, as items of a `Network` with these inputs, and the name of its output."""
+        names = dict(enumerate(inputs)) | self.names
+        items = [
+            (names[value], layer, [names[source] for source in self._sources(value)])
+            for value, layer in self.layers.items()
+        ]
+        return items, names[self.output]
+
+
+def _few(texts: list[str]) -> str:
+    """Texts one after the other, but not too many."""
+    more = len(texts) - NAMED
+    return ", ".join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _commutes(layer: Layer, scaling: Scaling) -> bool:
+    """Can a layer that is no linear one with weights change places with a scaling?"""
+    scale, shift = by_channel(scaling.scale), by_channel(scaling.shift)
+    return scale is not None and shift is not None and layer.commutes(scale, shift)
+
+
+def _spread(scaling: Scaling, shape: tuple[int, ...] | None) -> Scaling:
+    """A scaling by channel, for images of another size."""
+    if shape is None:
+        return scaling
+    vectors = [by_channel(part) for part in (scaling.scale, scaling.shift)]
+    ones = [1] * (len(shape) - 1)
+    return Scaling(*(np.broadcast_to(part.reshape(-1, *ones), shape) for part in vectors))
 
 
 def _or_none(make: Callable[[], Layer | None]) -> Layer | None:

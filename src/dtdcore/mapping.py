@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where inputs lie after layers that rearrange, scale or shift them."""
+"""Where inputs lie after layers that rearrange, scale, pool or activate them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.layers import ChannelAffine, Layer, Multiply, Pad
+from dtdcore.layers.activations import Activation
 
 Shape = tuple[int, ...]
 
@@ -27,33 +28,79 @@ class Image(Box):
         """Nothing to check: the box that was mapped is valid."""
 
 
+def is_mapped(layer: Layer) -> bool:
+    """Are the outputs of a layer the inputs still, at most moved, scaled, pooled or activated?"""
+    return layer.rearranges or layer.grows or isinstance(layer, ChannelAffine)
+
+
 def mapped(
     layer: Layer, domains: list[Domain], shapes: list[Shape] | None, dtype: np.dtype
 ) -> Domain:
-    """Where the outputs of a layer lie that rearranges the inputs, or scales and shifts them.
+    """Where the outputs of a layer lie (`is_mapped`) for inputs in some domains.
 
-    The layer itself maps the ends of a box, in the dtype of the values: as multiplication and
-    addition of floating-point numbers are monotonic, no value falls out of the box by rounding.
+    The layer itself maps the ends of a box, in the dtype of the values: as the operations of
+    floating-point numbers are monotonic, no value falls out of the box by rounding. Pools give
+    their box the whole range of their inputs; the range of an activation is widened to hold 0.
     """
+    if isinstance(layer, Activation) and not layer.rearranges:
+        return _activated(layer, domains[0], shapes, dtype)
     same = all(domain == domains[0] for domain in domains)
     boxes = all(isinstance(domain, Box) for domain in domains)
-    scales = isinstance(layer, Pad | Multiply | ChannelAffine)
-    if same and not scales and not (boxes and has_arrays(domains[0])):
+    moves = layer.rearranges and not isinstance(layer, Pad | Multiply)
+    if moves and same and not (boxes and has_arrays(domains[0])):
         return domains[0]
+    if boxes and layer.grows and not any(map(has_arrays, domains)):
+        if layer.averages:
+            return _pooled(layer, domains[0], shapes, dtype)
+        if layer.joins:  # a sum, number by number
+            shapes = [()] * len(domains)
+        elif shapes is None:  # sums over who knows how many
+            return Reals()
     if boxes:
         return _image(layer, domains, known(shapes), dtype)
     holds_all = hull(domains)
-    if scales and isinstance(holds_all, NonNegative):
+    if isinstance(holds_all, NonNegative):
         return holds_all if keeps_sign(layer) else Reals()
     return holds_all
+
+
+def _pooled(layer: Layer, box: Box, shapes: list[Shape] | None, dtype: np.dtype) -> Box:
+    """A box of one range for all: that of averages and maxima too, but for their rounding."""
+    if shapes is None:
+        return box
+    image = _image(layer, [box], shapes, dtype)
+    ends = float(np.min(image.low, initial=box.low)), float(np.max(image.high, initial=box.high))
+    return box if ends == (box.low, box.high) else Image(*ends, box.origin)
+
+
+def _activated(
+    layer: Activation, domain: Domain, shapes: list[Shape] | None, dtype: np.dtype
+) -> Domain:
+    """Where an activation that grows lies, number by number."""
+    if isinstance(domain, Box):
+        if has_arrays(domain):
+            image = _image(layer, [domain], known(shapes), dtype)
+        else:
+            image = _image(layer, [domain], [()], dtype)
+        if image.origin is None:
+            return Image(_bound(np.minimum(image.low, 0)), _bound(np.maximum(image.high, 0)))
+        return image
+    with np.errstate(all="ignore"):
+        ends = np.array([0 if isinstance(domain, NonNegative) else -np.inf, np.inf], dtype)
+        low, high = (float(end) for end in layer._apply(ends))
+    if np.isfinite([low, high]).all():
+        return Image(min(low, 0.0), max(high, 0.0))
+    return NonNegative() if low >= 0 else Reals()
 
 
 def keeps_sign(layer: Layer) -> bool:
     """Are outputs ≥ 0 where inputs are?"""
     if isinstance(layer, ChannelAffine):
         return bool(np.all(layer.scale >= 0) and np.all(layer.shift >= 0))
-    numbers = layer.value if isinstance(layer, Pad) else layer.constant
-    return bool(np.all(np.asarray(numbers) >= 0))
+    if isinstance(layer, Pad | Multiply):
+        numbers = layer.value if isinstance(layer, Pad) else layer.constant
+        return bool(np.all(np.asarray(numbers) >= 0))
+    return True
 
 
 def _image(layer: Layer, boxes: list[Box], shapes: list[Shape], dtype: np.dtype) -> Image:

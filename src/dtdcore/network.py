@@ -67,8 +67,10 @@ class Network:
         self.stands_in: dict[str, str] = {}
         #: Names of layers of the network before merging whose own outputs are computed no longer.
         self.lost: frozenset[str] = frozenset()
-        #: What an importer has to say about the network; `summary` shows it, `save` keeps it.
-        self.notes: tuple[str, ...] = ()
+        #: What an importer has to say about the network; `save` keeps it.
+        self.said: tuple[str, ...] = ()
+        #: What `merged` has to say of scales and shifts that it could not fold.
+        self.unfolded: tuple[str, ...] = ()
         #: Who made the model file, in the file's own words; `save` keeps it.
         self.producer: str = ""
         #: Names of the numbers of an input (of one axis), where an importer knows them; `save`
@@ -161,6 +163,18 @@ class Network:
         raise ValueError(f"the network has no layer {name!r}; there are {names}")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to know: of the import, and of scales and shifts that cannot be folded.
+
+        `summary` shows it. What is assigned is what an importer says.
+        """
+        return (*self.said, *self.merged().unfolded)
+
+    @notes.setter
+    def notes(self, said: Iterable[str]) -> None:
+        self.said = tuple(said)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers, from the input to the output."""
         return tuple(node.layer for node in self.nodes)
@@ -213,13 +227,15 @@ class Network:
     def merged(self, keep: Iterable[str] = ()) -> Network:
         """The same function with fewer layers, as explainers run it.
 
-        Each `BatchNorm` or `ChannelAffine` goes into the linear layer before it (where nobody else
-        uses what that gives) or else into the linear layers behind it (where none pads with zeros
-        to which the shift would have to be added). A `Pad` of zeros becomes the padding of the
-        convolutions behind it. These keep their names; what cannot be merged stays, and
-        redistributes by a rule of its own. Scales and shifts directly at the inputs stay, too: they
-        are the inputs in other units, and relevance passes through them. Results are equal to
-        rounding.
+        Each `BatchNorm`, `ChannelAffine` or `Multiply` goes into the linear layer before it (where
+        nobody else uses what that gives) or else into the linear layers behind it. Layers between
+        them that only rearrange numbers do not matter, nor do average pools (and, where scales are
+        above 0, maximum pools). What differs from pixel to pixel becomes a bias that does. A `Pad`
+        of zeros becomes the padding of the convolutions behind it, and a ReLU behind a maximum pool
+        goes before it. Folded layers keep their names; what cannot be folded stays, and
+        redistributes by a rule of its own: `notes` say so. Scales and shifts directly at the inputs
+        stay, too: they are the inputs in other units, and relevance passes through them. Results
+        are equal to rounding.
 
         Parameters
         ----------
@@ -230,8 +246,7 @@ class Network:
         Returns
         -------
         Network
-            The network itself if there is nothing to merge. `holders` says where merged layers
-            went.
+            The network itself if there is nothing to fold. `holders` says where folded layers went.
         """
         keep = frozenset(keep)
         if keep not in self._merged:
@@ -239,13 +254,14 @@ class Network:
             folding = Folding(self.nodes, len(self.inputs), self.output, keep, shapes)
             folding.run()
             result = self
-            if folding.holders:
-                names = dict(enumerate((*self.inputs, *(node.name for node in self.nodes))))
+            if folding.changed:
+                items, output = folding.items(self.inputs)
                 given = dict(zip(self.inputs, self._input_shapes, strict=True))
-                items = folding.items(names.__getitem__)
-                result = Network(items, given, names[folding.output])
+                result = Network(items, given, output)
                 result.holders, result.lost = folding.holders, frozenset(folding.lost)
                 result.stands_in = folding.stands_in
+            if result is not self or not keep:
+                result.unfolded = tuple(folding.notes())
             self._merged[keep] = result
         return self._merged[keep]
 

@@ -39,7 +39,7 @@ def write(network: Network, path: str | os.PathLike) -> Path:
         "format": FORMAT,
         "inputs": [[name, shapes[name]] for name in network.inputs],
         "output": names[network.output],
-        "notes": list(network.notes),
+        "notes": list(network.said),
         "producer": network.producer,
         "feature_names": list(network.feature_names),
         "class_names": list(network.class_names),

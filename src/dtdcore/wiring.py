@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dtdcore.arrays import check_count
-from dtdcore.layers import ChannelAffine, Layer
+from dtdcore.layers import ChannelAffine, Layer, Multiply
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,33 @@ def leading_values(nodes: Sequence[Node], inputs: int) -> frozenset[int]:
         if moves and values.issuperset(node.sources):
             values.add(value)
     return frozenset(values)
+
+
+def passing_values(nodes: Sequence[Node], inputs: int) -> frozenset[int]:
+    """The values of scales and shifts that rules without bias would not see, were they folded.
+
+    y = s x + t with s > 0, where x is a sum, at most rearranged: folded into that sum, its weights
+    would be s_j w_ij and its bias t_j larger. Every rule without bias in z_j then gives R_i = Σ_j
+    q_ij / z_j R_j with the same q_ij / z_j, so relevance may pass to the sum unchanged. The same is
+    true of scales without shifts, whatever comes before them.
+    """
+    sums: set[int] = set()  # values that are sums, at most rearranged, or scaled so and shifted
+    passing = set()
+    for value, node in enumerate(nodes, inputs):
+        layer, of_sums = node.layer, sums.issuperset(node.sources)
+        if isinstance(layer, ChannelAffine):
+            if of_sums and np.all(layer.scale > 0):
+                sums.add(value)
+                passing.add(value)
+            elif not np.any(layer.shift):
+                passing.add(value)
+        elif layer.takes_rule or (
+            of_sums
+            and layer.rearranges
+            and not (isinstance(layer, Multiply) and np.any(layer.constant <= 0))
+        ):
+            sums.add(value)
+    return frozenset(passing)
 
 
 def input_names(input_shape: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dtdcore.steps.activations import ActivationStep, PReLUStep, SoftmaxStep
 from dtdcore.steps.base import Step
 
 
-class _Activation(Layer):
+class Activation(Layer):
     """y = σ(x), elementwise. Relevance passes through unchanged: R_i = R_j.
 
     (The activation belongs to the neuron whose pre-activation it takes; the rule of that neuron's
@@ -37,9 +37,10 @@ class _Activation(Layer):
         raise NotImplementedError  # every activation answers this
 
 
-class ReLU(_Activation):
+class ReLU(Activation):
     """y = max(0, x); slope 1 where x > 0, else 0."""
 
+    grows = True
     nonnegative = True
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
@@ -49,7 +50,7 @@ class ReLU(_Activation):
         return x > 0
 
 
-class LeakyReLU(_Activation):
+class LeakyReLU(Activation):
     """y = x where x > 0, else slope · x.
 
     Parameters
@@ -62,6 +63,8 @@ class LeakyReLU(_Activation):
     TypeError, ValueError
         If `slope` is not a finite number ≥ 0.
     """
+
+    grows = True
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
@@ -78,7 +81,7 @@ class LeakyReLU(_Activation):
         return np.where(x > 0, x.dtype.type(1), x.dtype.type(self.slope))
 
 
-class Clip(_Activation):
+class Clip(Activation):
     """y = min(max(x, low), high), as in ReLU6: `Clip(0, 6)`; slope 1 strictly between, else 0.
 
     Parameters
@@ -91,6 +94,8 @@ class Clip(_Activation):
     TypeError, ValueError
         If a bound is not a finite number or low > high.
     """
+
+    grows = True
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
@@ -110,8 +115,10 @@ class Clip(_Activation):
         return (x > self.low) & (x < self.high)
 
 
-class Tanh(_Activation):
+class Tanh(Activation):
     """y = tanh(x); slope 1 - y²."""
+
+    grows = True
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
         return np.tanh(x)
@@ -120,9 +127,10 @@ class Tanh(_Activation):
         return 1 - y * y
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Activation):
     """y = 1 / (1 + exp(-x)); slope y (1 - y)."""
 
+    grows = True
     keeps_zero = False
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
@@ -133,7 +141,7 @@ class Sigmoid(_Activation):
         return y * (1 - y)
 
 
-class ELU(_Activation):
+class ELU(Activation):
     """y = x where x > 0, else alpha · (exp(x) - 1).
 
     Parameters
@@ -146,6 +154,8 @@ class ELU(_Activation):
     TypeError, ValueError
         If `alpha` is not a finite number ≥ 0.
     """
+
+    grows = True
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -162,7 +172,7 @@ class ELU(_Activation):
         return np.where(x > 0, x.dtype.type(1), y + x.dtype.type(self.alpha))
 
 
-class HardSigmoid(_Activation):
+class HardSigmoid(Activation):
     """y = min(max(slope · x + offset, 0), 1); its derivative is `slope` strictly between, else 0.
 
     Parameters
@@ -176,6 +186,7 @@ class HardSigmoid(_Activation):
         If one is not a finite number, or slope < 0.
     """
 
+    grows = True
     keeps_zero = False
     nonnegative = True
 
@@ -196,7 +207,7 @@ class HardSigmoid(_Activation):
         return np.where((y > 0) & (y < 1), x.dtype.type(self.slope), x.dtype.type(0))
 
 
-class HardSwish(_Activation):
+class HardSwish(Activation):
     """y = x · min(max(x / 6 + 1/2, 0), 1), as in MobileNet v3."""
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
@@ -226,6 +237,11 @@ class PReLU(Layer):
         self.slope = as_channels(slope, "slope")
 
     @property
+    def grows(self) -> bool:
+        """Where no slope is below 0."""
+        return bool(np.all(self.slope >= 0))
+
+    @property
     def dtype(self) -> np.dtype:
         """The dtype of the slopes."""
         return self.slope.dtype
@@ -246,7 +262,7 @@ class PReLU(Layer):
         return f"PReLU({len(self.slope)})"
 
 
-class Softmax(_Activation):
+class Softmax(Activation):
     """y_c = exp(x_c) / Σ_l exp(x_l) over axis 1. Relevance passes through to the logits."""
 
     keeps_zero = False
@@ -265,9 +281,10 @@ class Softmax(_Activation):
         return e / e.sum(axis=1, keepdims=True)
 
 
-class Identity(_Activation):
+class Identity(Activation):
     """y = x."""
 
+    grows = True
     rearranges = True
 
     def _apply(self, x: np.ndarray) -> np.ndarray:

@@ -39,6 +39,10 @@ class Layer:
     pools: ClassVar[bool] = False
     #: True for layers that only rearrange numbers, so that their domain is that of their input.
     rearranges: ClassVar[bool] = False
+    #: True where every output grows with every input (or stays), number by number.
+    grows: ClassVar[bool] = False
+    #: True where every output lies in the range of its inputs, whatever these are.
+    averages: ClassVar[bool] = False
     #: True for layers of several inputs: x is a list of arrays, relevance comes back as a tuple.
     joins: ClassVar[bool] = False
     #: True for layers whose steps can apply the ReLU that follows themselves.
@@ -109,6 +113,18 @@ class Layer:
         are. `scale` and `shift` have shape (channels,), or that of one input.
         """
         return None
+
+    def simplified(self) -> Layer:
+        """A simpler layer for the same function, if this one is more than it needs to be."""
+        return self
+
+    def commutes(self, scale: np.ndarray, shift: np.ndarray) -> bool:
+        """Does f(scale_c · x + shift_c) = scale_c · f(x) + shift_c hold in every channel c?
+
+        `scale` and `shift` have shape (channels,). True for averages over pixels, and for maxima
+        with scales above 0.
+        """
+        return False
 
     def step(self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None) -> Step:
         """The layer made ready for a rule (None: forward and gradient only); made once, kept.

@@ -36,6 +36,7 @@ class Add(Layer):
     takes_rule = True
     joins = True
     clamps = True
+    grows = True
     default_rule: ClassVar[Rule] = Z(bias=False)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:

@@ -22,6 +22,7 @@ from dtdcore.steps.pooling import (
     SUM,
     ChoicePoolStep,
     LinearPoolStep,
+    PickStep,
     PoolStep,
     PoolWindow,
 )
@@ -40,6 +41,16 @@ class _Pool(Layer):
     def takes_maximum(self) -> bool:
         """Of maxima, and of norms with p = inf: see `Layer.takes_maximum`."""
         return self.kind == MAX or (self.kind == NORM and np.isinf(self.p))
+
+    @property
+    def grows(self) -> bool:
+        """Sums, averages and maxima do; norms do not."""
+        return self.kind != NORM
+
+    @property
+    def averages(self) -> bool:
+        """Averages and maxima do; sums and norms do not."""
+        return self.kind not in (SUM, NORM)
 
     def window(self, sizes: tuple[int, ...]) -> PoolWindow:
         """The windows over an image with these spatial sizes."""
@@ -149,6 +160,12 @@ class _Windows(_Pool):
     def _axes(self) -> tuple[int, ...]:
         return self._dimensions
 
+    def simplified(self) -> Layer:
+        """Windows of one pixel pool nothing: see `Layer.simplified`."""
+        if self.kind == NORM or not all(window.takes_one for window in self._sliding.values()):
+            return self
+        return _Pick(*self._given.values(), self.ceil)
+
     def options(self) -> dict[str, Any]:
         """`size`, `stride`, `padding`, `dilation` and `ceil`."""
         return {name: _listed(value) for name, value in self._given.items()} | {"ceil": self.ceil}
@@ -162,6 +179,16 @@ class _Windows(_Pool):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
+class _Pick(_Windows):
+    """Windows of one pixel: each output is one of the inputs, and relevance goes back to it."""
+
+    rearranges = True
+    kind = MAX
+
+    def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
+        return PickStep(self.kind, self.p, self.window, dtype)
+
+
 class _LinearWindows(_Windows):
     takes_rule = True
     default_rule: ClassVar[Rule] = Z(bias=False)
@@ -172,6 +199,10 @@ class _LinearWindows(_Windows):
 
 class _ChoiceWindows(_Windows):
     pools = True
+
+    def commutes(self, scale: np.ndarray, shift: np.ndarray) -> bool:
+        """Maxima, with scales above 0: see `Layer.commutes`."""
+        return self.kind == MAX and bool(np.all(scale > 0))
 
     def _rule_step(self, rule: Rule | str, dtype: np.dtype) -> Step:
         return _choice_step(self, rule, dtype)
@@ -233,6 +264,8 @@ class AvgPool(_LinearWindows):
         If an argument is no whole number, or too small or too large.
     """
 
+    kind = AVERAGE
+
     def __init__(
         self,
         size: Any,
@@ -247,6 +280,11 @@ class AvgPool(_LinearWindows):
             raise TypeError(f"count_padding must be True or False, got {count_padding!r}")
         self.count_padding = bool(count_padding)
         self.kind = AVERAGE_PADDED if self.count_padding else AVERAGE
+
+    def commutes(self, scale: np.ndarray, shift: np.ndarray) -> bool:
+        """Unless padding counts, which would have to be shifted: see `Layer.commutes`."""
+        padded = any(any(w.before) or any(w.after) for w in self._sliding.values())
+        return not (self.count_padding and padded and np.any(shift))
 
     def options(self) -> dict[str, Any]:
         """The arguments of the window, and `count_padding`."""
@@ -348,6 +386,10 @@ class GlobalPool(_Pool):
 
     def _rule_step(self, rule: Rule | str, dtype: np.dtype) -> Step:
         return (_linear_step if self.takes_rule else _choice_step)(self, rule, dtype)
+
+    def commutes(self, scale: np.ndarray, shift: np.ndarray) -> bool:
+        """Averages, and maxima with scales above 0: see `Layer.commutes`."""
+        return self.kind == AVERAGE or (self.kind == MAX and bool(np.all(scale > 0)))
 
     def options(self) -> dict[str, Any]:
         """`kind`, and `p` of kind "lp"."""

@@ -42,6 +42,11 @@ class PoolWindow:
     after: Sizes
     ceil: bool = False
 
+    @property
+    def takes_one(self) -> bool:
+        """Has every window one pixel, and is none of them padding?"""
+        return {*self.size} == {1} and not (any(self.before) or any(self.after))
+
     def results(self, sizes: Sizes) -> Sizes:
         """Windows along each axis of an image of these sizes; below 1 where none fits."""
         counts = []
@@ -159,6 +164,15 @@ class PoolStep(Step):
             result.flat(),
             account,
         )
+
+
+class PickStep(PoolStep):
+    """Windows of one pixel: each output is one of the inputs, and relevance goes back to it."""
+
+    remembers = True
+
+    def redistribute(self, saved: Any, relevance: Value, account: np.ndarray) -> Blocked:
+        return self.gradient(saved, relevance)
 
 
 class ChoicePoolStep(PoolStep):
