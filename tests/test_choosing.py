@@ -180,6 +180,7 @@ def test_gamma_where_values_cannot_be_negative(rng):
         [dtd.LeakyReLU(), dtd.Sigmoid()],
         [dtd.Conv(rng.standard_normal((3, 3, 1))), dtd.LpPool(2, 1)],
         [("sum", dtd.Add(), ["relu", "relu"])],
+        [dtd.Multiply([[2.0], [-1.0], [1.0]])],  # becomes part of the weights
         [dtd.Multiply([[2.0], [0.0], [1.0]]), dtd.Pad((0, 1), (0, 0)), dtd.Slice(1, 0, 7)],
         [dtd.ChannelAffine([1.0, 2.0, 0.0], [0.0, 1.0, 0.0]), ("id", dtd.Identity()), dtd.LRN(3)],
     ]
@@ -190,7 +191,6 @@ def test_gamma_where_values_cannot_be_negative(rng):
         [("sum", dtd.Add(), ["relu", "in"])],
         [("gate", dtd.Gate(), ["in", "relu"])],
         [("cat", dtd.Concat(1), ["in", "relu"])],
-        [dtd.Multiply([[2.0], [-1.0], [1.0]])],
         [dtd.Clip(-2, -1)],
         [dtd.Pad((0, 1), (0, 0), -1)],
     ]
