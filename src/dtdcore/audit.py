@@ -10,6 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from dtdcore.html_table import table_html
 from dtdcore.steps.base import BIAS, LOST, RECEIVED, STABILISER
 
 
@@ -182,6 +183,10 @@ class Audit(Sequence):
 
     def __repr__(self) -> str:
         return format_table(self.table())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table."""
+        return table_html(self.table())
 
 
 def _scale(entry: AuditEntry) -> np.ndarray:

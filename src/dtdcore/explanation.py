@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtdcore.audit import Audit
-from dtdcore.colours import colorize, encode_png
+from dtdcore.explanation_html import explanation_html
 from dtdcore.files import write_npz
 from dtdcore.naming import explained_classes
 from dtdcore.targets import pick
@@ -202,6 +200,11 @@ class Explanation:
         return plots.plot_explanation(self.inputs, self.relevance, names=names, **options)
 
     def __repr__(self) -> str:
+        audit = [] if self.audit is None else [repr(self.audit)]
+        return "\n".join([*self._summary(), *audit])
+
+    def _summary(self) -> list[str]:
+        """Lines of text: the method, and what Definitions 1 to 3 say."""
         heatmaps = self.explained.size
         lines = [
             f"{self.method}: {heatmaps} heatmap{'s' * (heatmaps != 1)} of shape "
@@ -228,38 +231,16 @@ class Explanation:
                     f"nothing to explain in {_share(nothing)}: f(x) is not above 0 there, so that "
                     "nothing speaks for it; R is 0"
                 )
-        if self.audit is not None:
-            lines.append(repr(self.audit))
-        return "\n".join(lines)
+        return lines
 
     def _repr_html_(self) -> str:
-        """For notebooks: the text, and the first heatmaps as pictures where inputs are images."""
-        parts = [f"<pre>{html.escape(repr(self))}</pre>"]
-        parts += [
-            f'<img alt="{html.escape(name)}" '
-            'style="image-rendering:pixelated;height:8em;margin:2px" '
-            f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-            for name, picture in self._pictures(limit=8)
-        ]
-        return f"<div>{''.join(parts)}</div>"
+        """For notebooks: text, the audit as a table, and the first heatmaps as pictures."""
+        return explanation_html(self, self._summary())
 
     def _shapes(self) -> str:
         if isinstance(self.inputs, dict):
             return ", ".join(f"{name} {part.shape[1:]}" for name, part in self.inputs.items())
         return str(self.inputs.shape[1:])
-
-    def _pictures(self, limit: int) -> list[tuple[str, bytes]]:
-        pictures = []
-        for name, (inputs, relevance) in self._by_input().items():
-            shape = inputs.shape[1:]
-            if len(shape) not in (2, 3) or 0 in shape:
-                continue
-            heatmaps = relevance.reshape(-1, *shape)[:limit]
-            if len(shape) == 3:
-                heatmaps = heatmaps.sum(axis=1)
-            title = f"heatmap of {name}" if isinstance(self.inputs, dict) else "heatmap"
-            pictures += [(f"{title} {m}", encode_png(colorize(h))) for m, h in enumerate(heatmaps)]
-        return pictures
 
 
 def audit_arrays(audit: Audit) -> dict[str, np.ndarray]:
