@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from dtdcore import _core
+from dtdcore.foreign import plain
+from dtdcore.frames import is_frame, listed, numbers_of, point_labels
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -53,26 +55,25 @@ def finite_range(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
 def as_float(x: Any, name: str, default: np.dtype = DTYPES[1]) -> np.ndarray:
     """`x` as a C-contiguous float32 or float64 array.
 
-    Whole numbers become `default`, float16 becomes float32.
+    Whole numbers and bools become `default`, float16 and bfloat16 become float32; numbers keep
+    their precision whatever their byte order. Tables (pandas, polars, pyarrow) are read column by
+    column, tensors of PyTorch are detached. A masked array may have no masked values.
 
     Raises
     ------
     TypeError
         If `x` does not hold real numbers.
+    ValueError
+        If it is a ragged list, or a value is masked, or a hole in a table.
     """
-    try:
-        array = np.asarray(x)
-    except ValueError as error:  # a ragged list
-        raise ValueError(f"{name} must be an array: {error}") from None
-    if array.dtype not in DTYPES:
-        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-            raise TypeError(
-                f"{name} must hold real numbers (float32, float64 or integers), "
-                f"got dtype {array.dtype}"
-            )
-        array = array.astype(np.float32 if array.dtype == np.float16 else default)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+    if type(x) is np.ndarray and x.dtype in DTYPES:
+        array = x
+    elif is_frame(x):
+        array = numbers_of(x, name, default)
+    else:
+        array = plain(x, name, default)
+        if array.dtype not in DTYPES:
+            array = array.astype(np.float32 if array.dtype == np.float16 else default)
     # Not np.ascontiguousarray: that turns a 0-d array into a 1-d one.
     return array if array.flags.c_contiguous else array.copy(order="C")
 
@@ -235,6 +236,12 @@ def check_range(
 
 def as_bound(value: Any, name: str) -> float | np.ndarray:
     """A bound of a box: a finite number, or a read-only float64 array of finite numbers."""
+    labels = point_labels(value)
+    if labels is not None:
+        raise TypeError(
+            f"{name} goes by the names {listed(labels)}, which is for a domain: "
+            "DeepTaylor(network, Box(low, high)). Give an array in the order of the columns"
+        )
     array = as_float(value, name).astype(np.float64)
     check_finite(array, name)
     if array.ndim == 0:

@@ -74,7 +74,7 @@ def from_labels(target: Any, class_names: Sequence[str]) -> Any:
         array = np.asarray(target)
     except ValueError as error:  # a ragged list
         raise ValueError(f"target must be an array: {error}") from None
-    if array.dtype == object or array.dtype.kind == "T":
+    if array.dtype.kind in "OT":
         array = np.asarray(array.tolist())
     kind = array.dtype.kind
     if kind == "U" and not class_names:

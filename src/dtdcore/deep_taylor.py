@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dtdcore.choosing import by_input, domain_rules
+from dtdcore.columns import named_domain
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Redistribution, check_network
 from dtdcore.network import Network
@@ -70,8 +71,9 @@ class DeepTaylor(Redistribution):
         tolerance: float | None = None,
         max_memory: float | None = None,
     ) -> None:
-        domain = Reals() if domain is None else domain
-        by_input(check_network(network), domain)
+        check_network(network)
+        domain = Reals() if domain is None else named_domain(network, domain)
+        by_input(network, domain)
         if relevance_model is None:
             relevance_model = TrainingFree()
         if not isinstance(relevance_model, RelevanceModel):

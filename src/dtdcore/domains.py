@@ -9,6 +9,7 @@ z⁺-rule, a box the z^B-rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ from dtdcore.arrays import (
     check_range,
     rows,
 )
+from dtdcore.frames import by_name, in_order, listed, point_labels
 
 #: A number outside a bound by no more than this many units in the last place is there by rounding,
 #: as in columns that were scaled to [0, 1]: it counts as the bound.
@@ -130,13 +132,17 @@ class Box(ArrayFields, Domain):
 
     Parameters
     ----------
-    low, high : float or array
+    low, high : float, array, dict, Series or table of one row
         l ≤ 0 ≤ h, finite. Arrays broadcast to one input, without the batch axis: a box that
-        differs by colour channel has shape (channels, 1, 1).
+        differs by colour channel has shape (channels, 1, 1). What goes by the names of columns
+        (and then all that is no single number must) is put in the order of
+        `network.feature_names`.
     origin : float or array, optional
         For boxes without 0, such as ages from 18 to 80: the input that means nothing, l ≤ origin ≤
         h, such as the mean of the columns. The z^B-rule itself does not change. Its root points lie
         in the box where neurons are silent at the origin: at 0 those are the neurons with b_j ≤ 0.
+    names : sequence of str, optional
+        The columns that arrays are for, in their order, so that a network can put them in its own.
 
     Raises
     ------
@@ -156,16 +162,53 @@ class Box(ArrayFields, Domain):
     low: Any
     high: Any
     origin: Any = None
+    names: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", as_bound(self.low, "low"))
-        object.__setattr__(self, "high", as_bound(self.high, "high"))
-        if self.origin is not None:
-            object.__setattr__(self, "origin", as_bound(self.origin, "origin"))
+        given = {"low": self.low, "high": self.high}
+        given |= {} if self.origin is None else {"origin": self.origin}
+        names = None if self.names is None else [str(name) for name in self.names]
+        names = next(filter(None, [names, *map(point_labels, given.values())]), None)
+        for name, value in given.items():
+            placed = self.names is None and np.ndim(value) > 0 and point_labels(value) is None
+            if names is not None and placed:
+                raise ValueError(f"{name} must go by the names {listed(names)} as the others do")
+            bound = by_name(value, names or (), name)
+            object.__setattr__(self, name, as_bound(bound, name))
+            if names is not None and np.shape(getattr(self, name)) not in ((), (len(names),)):
+                raise ValueError(
+                    f"{name} must be one number, or one for each of the {len(names)} names, got "
+                    f"shape {np.shape(bound)}"
+                )
+        object.__setattr__(self, "names", None if names is None else tuple(names))
         check_box(self.low, self.high, self.origin)
+
+    def in_order(self, names: Sequence[str]) -> Box:
+        """The box of columns in this order.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or superfluous, or none are known.
+        """
+        if not names:
+            raise ValueError(
+                f"the box is that of the columns {listed(self.names)}, and the network knows no "
+                "names of its columns: give arrays in their order, or set network.feature_names"
+            )
+        labels = list(self.names)
+        order = [labels.index(name) for name in in_order(labels, names, "the box")]
+        return Box(
+            *(
+                bound if bound is None or np.ndim(bound) == 0 else bound[order]
+                for bound in (self.low, self.high, self.origin)
+            )
+        )
 
     def bounds(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """`low` and `high`: see `Domain.bounds`."""
+        if self.names is not None:
+            self.in_order(())  # an explainer would have put them in the order of its network
         return flat_bound(self.low, "low", shape, dtype), flat_bound(
             self.high, "high", shape, dtype
         )

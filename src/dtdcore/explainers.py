@@ -15,8 +15,10 @@ import numpy as np
 from dtdcore.arena import Arena
 from dtdcore.arrays import as_signal, check_count, check_number, own
 from dtdcore.audit import Audit
+from dtdcore.columns import feature_names
 from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
+from dtdcore.frames import is_frame, numbers_of
 from dtdcore.layers import Layer
 from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.pieces import count_of, joined, piece_of
@@ -182,6 +184,7 @@ class Redistribution(Explainer):
         FloatingPointError
             If relevance overflows, naming the layer.
         """
+        names = feature_names(self.network, x)
         x = self.network.check_inputs(x, self.domain)
         given = targets = None
         if target is None and relevance is None:
@@ -192,6 +195,9 @@ class Redistribution(Explainer):
                 zeros = np.broadcast_to(np.float32(0), (n, *shape))
                 targets, single = choose_targets(zeros, target, self._class_names(node))
             elif target is None:
+                if is_frame(relevance):
+                    classes = self._class_names(node) or None
+                    relevance = numbers_of(relevance, "relevance", dtype_of(x), classes)
                 given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
             else:
                 raise ValueError("give either target or relevance, not both")
@@ -233,7 +239,7 @@ class Redistribution(Explainer):
             explained,
             result,
             audit,
-            feature_names=self.network.feature_names,
+            feature_names=names,
             class_names=self._class_names(node),
         )
 

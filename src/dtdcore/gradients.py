@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import all_finite, as_float, check_count, check_finite, check_number
+from dtdcore.columns import feature_names, named_domain, named_point
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
+from dtdcore.frames import point_labels
 from dtdcore.network import Network, dtype_of
 from dtdcore.targets import choose_targets, pick
 from dtdcore.taylor import nearest_root
@@ -62,6 +64,7 @@ class GradientExplainer(Explainer):
                 f"{type(self).__name__} redistributes no relevance: `relevance` is for DeepTaylor "
                 "and LRP; choose an output by `target`"
             )
+        names = feature_names(self.network, x)
         x = self.network.check_inputs(x)
         running = self._running(node)
         output = running.forward(x, node)
@@ -90,7 +93,7 @@ class GradientExplainer(Explainer):
             explained,
             heatmaps,
             None,
-            feature_names=self.network.feature_names,
+            feature_names=names,
             class_names=self._class_names(node),
         )
 
@@ -153,7 +156,7 @@ class Taylor(GradientExplainer):
             raise ValueError(
                 f"Taylor takes networks of one input, this one has {', '.join(network.inputs)}"
             )
-        self.domain = Reals() if domain is None else domain
+        self.domain = Reals() if domain is None else named_domain(network, domain)
         if not isinstance(self.domain, Domain):
             raise TypeError(
                 f"domain must be Reals(), NonNegative() or Box(low, high), got {domain!r}"
@@ -162,7 +165,7 @@ class Taylor(GradientExplainer):
             if root != "nearest":
                 raise ValueError(f"root must be 'nearest' or an array, got {root!r}")
         else:
-            root = as_float(root, "root").copy()
+            root = as_float(named_point(network, root, "root"), "root").copy()
             root.flags.writeable = False
             check_finite(root, "root")
         self.root = root
@@ -215,6 +218,8 @@ class IntegratedGradients(GradientExplainer):
 
     def __init__(self, network: Network, baseline: Any = 0.0, steps: int = 64) -> None:
         super().__init__(network)
+        if len(network.inputs) == 1 and set(network.inputs) != set(point_labels(baseline) or ()):
+            baseline = named_point(network, baseline, "baseline")
         if isinstance(baseline, Mapping):
             if set(baseline) != set(network.inputs):
                 raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
+from dtdcore.columns import read_tables
 from dtdcore.folding import Folding
 from dtdcore.layers import ChannelAffine, Layer, Multiply
 from dtdcore.plan import Plan
@@ -293,7 +294,9 @@ class Network:
         rounding errors at its bounds. Of several inputs x and the result are dicts, one dtype for
         all.
         """
-        if len(self.inputs) > 1 or (type(x) is not np.ndarray and isinstance(x, Mapping)):
+        if type(x) is not np.ndarray:
+            x = read_tables(self, x)
+        if len(self.inputs) > 1 or isinstance(x, Mapping):
             xs = self._check_several(x, domain)
             return xs if len(xs) > 1 else xs[self.inputs[0]]
         x = as_batch(x, self._input_shapes[0], default=self.dtype, finite=domain is None)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import check_count, check_number, rows
+from dtdcore.columns import named_domain
 from dtdcore.domains import Domain, Reals
 from dtdcore.network import Network
 from dtdcore.projection import row_norms
@@ -198,6 +199,7 @@ class _Function:
     ) -> None:
         if not isinstance(domain, Domain):
             raise TypeError(f"domain must be a dtdcore domain such as Reals(), got {domain!r}")
+        domain = named_domain(network, domain)
         x = domain.check(network.check_inputs(x))
         self.network, self.domain, self.dtype, self.shape = network, domain, x.dtype, x.shape[1:]
         self.output = rows(network.forward(x.astype(np.float64)))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import as_batch, as_float, check_count, check_finite, check_number, rows
+from dtdcore.frames import is_frame, labels_of, numbers_of
 from dtdcore.network import Network
 from dtdcore.training_options import (
     LearningRate,
@@ -215,8 +216,9 @@ class DetectionPoolingNet:
 
         Parameters
         ----------
-        x : array (n, *input shape)
-            With more than one axis in the input shape the network begins with a Flatten.
+        x : array (n, *input shape), or table
+            With more than one axis in the input shape the network begins with a Flatten. The
+            columns of a table give `network_.feature_names`.
         y : array (n,) or (n, outputs)
             Targets ≥ 0.
         resume : bool
@@ -243,6 +245,7 @@ class DetectionPoolingNet:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, got {callback!r}")
         state = self._trained() if resume else None
+        names = tuple(map(str, labels_of(x, "x"))) if is_frame(x) else ()
         x, y, single = self._data(x, y, state)
         shape, x = x.shape[1:], rows(x)
         units = pooled_units(self.units, y.shape[1])
@@ -262,6 +265,7 @@ class DetectionPoolingNet:
                 weight_scale=None if self.weight_scale == "auto" else float(self.weight_scale),
                 input_shape=shape,
                 single=single,
+                feature_names=names,
             )
         self._state, self._stopped_by = state, "iterations"
         self._run(x, y, Batches(seed, training, self.batch_size), validation, callback)
@@ -272,6 +276,8 @@ class DetectionPoolingNet:
         self, x: Any, y: Any, state: TrainingState | None
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """x (n, *shape) and y (n, outputs) in one dtype, and whether y was (n,)."""
+        if state is not None and is_frame(x):
+            x = numbers_of(x, "x", state.dtype, state.feature_names or None)
         x = as_batch(x, None if state is None else state.input_shape)
         if x.ndim < 2 or x.size == 0:
             raise ValueError(f"x must have shape (n, *input shape), none of them 0, got {x.shape}")

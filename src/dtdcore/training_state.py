@@ -101,6 +101,8 @@ class TrainingState:
         Iteration and validation loss.
     best : tuple of array or None
         weights + biases of the look with the smallest validation loss.
+    feature_names : tuple of str
+        The columns of the table that x was; empty where it was none.
     """
 
     input_shape: tuple[int, ...]
@@ -116,6 +118,7 @@ class TrainingState:
     losses: np.ndarray
     looks: np.ndarray
     best: Arrays | None
+    feature_names: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -145,7 +148,9 @@ class TrainingState:
         layers: list[Any] = [] if len(self.input_shape) == 1 else [Flatten()]
         for w, b, pool in zip(arrays[:half], arrays[half:], self.pools, strict=True):
             layers += [Dense(w.T, b), ReLU(), NeuronPool(pool, self.p)]
-        return Network(layers, self.input_shape)
+        network = Network(layers, self.input_shape)
+        network.feature_names = self.feature_names
+        return network
 
     def advance(
         self, x: np.ndarray, y: np.ndarray, order: np.ndarray, rates: np.ndarray, momentum: float
@@ -211,7 +216,7 @@ class TrainingState:
         groups = {"weight": self.weights, "bias": self.biases, "velocity": self.velocities or ()}
         for name, group in (groups | {"best": self.best or ()}).items():
             arrays |= {f"{name}_{k}": array for k, array in enumerate(group)}
-        plain = ("input_shape", "single", "pools", "p", "seed", "rate", "iteration")
+        plain = ("input_shape", "feature_names", "single", "pools", "seed", "rate", "iteration")
         facts = {name: getattr(self, name) for name in plain} | {"format": FORMAT}
         facts |= {"p": str(self.p), "settings": settings}
         facts |= {"moves": self.velocities is not None, "has_best": self.best is not None}
@@ -255,6 +260,7 @@ def load_state(path: str | os.PathLike) -> tuple[TrainingState, dict[str, Any]]:
             **facts
             | {
                 "input_shape": tuple(facts["input_shape"]),
+                "feature_names": tuple(facts.get("feature_names", ())),
                 "pools": tuple(facts["pools"]),
                 "p": float(facts["p"]),
             },
@@ -285,6 +291,7 @@ def begin(
     weight_scale: float | None,
     input_shape: tuple[int, ...],
     single: bool,
+    feature_names: tuple[str, ...] = (),
 ) -> TrainingState:
     """The state before the first iteration: random weights, biases 0.
 
@@ -319,6 +326,7 @@ def begin(
         losses=np.empty(0),
         looks=np.empty((0, 2)),
         best=None,
+        feature_names=feature_names,
     )
 
 

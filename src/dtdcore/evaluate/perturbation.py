@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import ArrayFields, check_count, check_number, rows
+from dtdcore.columns import named_domain, named_point
 from dtdcore.domains import Domain
 from dtdcore.evaluate.fills import ORDER, TIES, Fill, generator, make_fill
 from dtdcore.evaluate.regions import REDUCE, Regions, patches, spatial_axes
@@ -119,7 +120,8 @@ class Perturbation(ArrayFields):
                 "perturbation takes networks of one input, this one has "
                 f"{', '.join(network.inputs)}"
             )
-        x = network.check_inputs(x, self.domain)
+        domain = named_domain(network, self.domain)
+        x = network.check_inputs(x, domain)
         if len(x) == 0:
             raise ValueError("x must hold at least one sample")
         shape = x.shape[1:] if self.shape is None else tuple(self.shape)
@@ -141,7 +143,8 @@ class Perturbation(ArrayFields):
                     "one region for each of its numbers, as patches() does"
                 )
         side = (math.prod(shape[axis] for axis in axes) / len(regions)) ** (1 / len(axes))
-        fill = make_fill(self.fill, x, shape, axes, max(side, 1.0), self.domain, self.seed)
+        given = self.fill if isinstance(self.fill, str) else named_point(network, self.fill, "fill")
+        fill = make_fill(given, x, shape, axes, max(side, 1.0), domain, self.seed)
         return Prepared(network, x, regions, fill, self._filled(len(regions)), self)
 
     def _filled(self, regions: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dtdcore.arrays import rows
 from dtdcore.audit import format_table
+from dtdcore.columns import named_domain
 from dtdcore.domains import Domain
 from dtdcore.network import Network
 from dtdcore.relevance_models.units import check_chain
@@ -83,7 +84,7 @@ class ModelReport:
 def report(network: Network, x: Any, domain: Domain | None, target: Any) -> ModelReport:
     """See `TrainingFree.report`."""
     check_chain(network, "TrainingFree().report")
-    x = network.check_inputs(x, domain)
+    x = network.check_inputs(x, named_domain(network, domain))
     network = network.merged()  # as it is explained
     if len(x) == 0:
         raise ValueError("x must hold at least one sample")
