@@ -18,12 +18,15 @@ from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import Clip, ReLU
 from dtdcore.rules import Rule
-from dtdcore.steps.base import RECEIVED
+from dtdcore.steps.base import RECEIVED, in_layer
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
     from dtdcore.network import Network
     from dtdcore.steps.base import Step, Value
+
+#: What a step raises about the numbers that it is given.
+STEP_ERRORS = (ValueError, TypeError, FloatingPointError)
 
 
 class Plan:
@@ -77,7 +80,10 @@ class Plan:
                 continue
             node = nodes[value - m]
             rule = None if rules is None else rules[value - m]
-            step = node.layer.step(rule, dtype, fused.get(value))
+            try:
+                step = node.layer.step(rule, dtype, fused.get(value))
+            except STEP_ERRORS as error:
+                raise in_layer(node.name, error) from error
             sources = tuple(clamped.get(source, source) for source in node.sources)
             source = None if step.joins else sources[0]
             ends = tuple({s for s in sources if last_uses[s] == value})
@@ -134,17 +140,20 @@ class Plan:
         """The output, keeping nothing; x as `Network.check_inputs` gives it."""
         values = self._start(x)
         arena = self.arena()
-        with using(arena):
-            for value, step, source, sources, _, ends in self.work:
-                if source is None:
-                    values[value] = step.forward(*_all(values, step, sources))
-                else:
-                    given = values[source]
-                    if step.plain and type(given) is Blocked:
-                        given = to_plain(given)
-                    values[value] = step.forward(given)
-                for end in ends:
-                    values[end] = None
+        try:
+            with using(arena):
+                for value, step, source, sources, _, ends in self.work:
+                    if source is None:
+                        values[value] = step.forward(*_all(values, step, sources))
+                    else:
+                        given = values[source]
+                        if step.plain and type(given) is Blocked:
+                            given = to_plain(given)
+                        values[value] = step.forward(given)
+                    for end in ends:
+                        values[end] = None
+        except STEP_ERRORS as error:
+            raise in_layer(self.names[value], error) from error
         output = independent(to_plain(values[self.output]))
         self.arenas.append(arena)
         if not all_finite(output):
@@ -164,20 +173,23 @@ class Plan:
         shapes = [] if len(self.inputs) == 1 else [v.shape for v in values[: len(self.inputs)]]
         saved = [None] * self.values
         arena = arena or self.arena()
-        with using(arena):
-            for value, step, source, sources, saves, ends in self.work:
-                if source is None:
-                    values[value], saved[value] = step.trace(*_all(values, step, sources))
-                else:
-                    given = values[source]
-                    if step.plain and type(given) is Blocked:
-                        given = to_plain(given)
-                    if saves:
-                        values[value], saved[value] = step.trace(given)
+        try:
+            with using(arena):
+                for value, step, source, sources, saves, ends in self.work:
+                    if source is None:
+                        values[value], saved[value] = step.trace(*_all(values, step, sources))
                     else:
-                        values[value] = step.forward(given)
-                for end in ends:
-                    values[end] = None
+                        given = values[source]
+                        if step.plain and type(given) is Blocked:
+                            given = to_plain(given)
+                        if saves:
+                            values[value], saved[value] = step.trace(given)
+                        else:
+                            values[value] = step.forward(given)
+                    for end in ends:
+                        values[end] = None
+        except STEP_ERRORS as error:
+            raise in_layer(self.names[value], error) from error
         output = independent(to_plain(values[self.output]))
         if not all_finite(output):
             self._complain(x)
@@ -235,29 +247,34 @@ class Trace:
         accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = relevance
-        with using(self.arena):
-            for value, step, source, sources, place in plan.back:
-                signal, arriving[value] = arriving[value], None
-                kept, saved[value] = saved[value], None
-                if step.plain and type(signal) is Blocked:
-                    signal = to_plain(signal)
-                if place is None:
-                    signal = step.redistribute(kept, signal, None)
-                else:
-                    if value in plan.ahead:
-                        below, lower, booked = plan.ahead[value]
-                        ahead = lower.ahead(saved[below], accounts[booked])
-                        signal = step.redistribute(kept, signal, accounts[place], ahead)
+        try:
+            with using(self.arena):
+                for value, step, source, sources, place in plan.back:
+                    signal, arriving[value] = arriving[value], None
+                    kept, saved[value] = saved[value], None
+                    if step.plain and type(signal) is Blocked:
+                        signal = to_plain(signal)
+                    if place is None:
+                        signal = step.redistribute(kept, signal, None)
                     else:
-                        signal = step.redistribute(kept, signal, accounts[place])
-                    if place not in plan.counted:
-                        parts = (signal,) if source is not None else signal
-                        _add_up(plan.core, parts, passed[place])
-                if source is None:
-                    _arrive(arriving, sources, signal)
-                else:
-                    already = arriving[source]
-                    arriving[source] = signal if already is None else added((already, signal), 2)
+                        if value in plan.ahead:
+                            below, lower, booked = plan.ahead[value]
+                            ahead = lower.ahead(saved[below], accounts[booked])
+                            signal = step.redistribute(kept, signal, accounts[place], ahead)
+                        else:
+                            signal = step.redistribute(kept, signal, accounts[place])
+                        if place not in plan.counted:
+                            parts = (signal,) if source is not None else signal
+                            _add_up(plan.core, parts, passed[place])
+                    if source is None:
+                        _arrive(arriving, sources, signal)
+                    else:
+                        already = arriving[source]
+                        arriving[source] = (
+                            signal if already is None else added((already, signal), 2)
+                        )
+        except STEP_ERRORS as error:
+            raise in_layer(plan.names[value], error) from error
         for place, below in plan.counted.items():
             book[4][place] = accounts[below, :, :, RECEIVED]
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
@@ -278,14 +295,17 @@ class Trace:
         plan, saved = self.plan, self.saved
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = gradient
-        with using(self.arena):
-            for value, step, source, sources, _ in plan.back:
-                signal, arriving[value] = arriving[value], None
-                kept, saved[value] = saved[value], None
-                if step.plain and type(signal) is Blocked:
-                    signal = to_plain(signal)
-                signal = step.gradient(kept, signal)
-                _arrive(arriving, sources, signal if source is None else (signal,))
+        try:
+            with using(self.arena):
+                for value, step, source, sources, _ in plan.back:
+                    signal, arriving[value] = arriving[value], None
+                    kept, saved[value] = saved[value], None
+                    if step.plain and type(signal) is Blocked:
+                        signal = to_plain(signal)
+                    signal = step.gradient(kept, signal)
+                    _arrive(arriving, sources, signal if source is None else (signal,))
+        except STEP_ERRORS as error:
+            raise in_layer(plan.names[value], error) from error
         result = self._arrived(arriving, *gradient.shape[:2])
         for array in result.values() if isinstance(result, dict) else (result,):
             if not all_finite(array):

@@ -15,6 +15,7 @@ booked as absorbed by the bias.
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ from dtdcore.terms import Term
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
+
+#: Numbers whose largest is beyond 2^±20 are scaled before they are multiplied with each other, by
+#: rules for which the scale of q_ij does not matter.
+SAFE_EXPONENT = 20
 
 
 class Rule:
@@ -431,7 +436,9 @@ class SearchDirection(ArrayFields, Rule):
         object.__setattr__(self, "v", v)
 
     def directed_weight(self, weight: np.ndarray) -> np.ndarray:
-        """v_i^(j) w_ij in float64 for weights (inputs, outputs), checked.
+        """v_i^(j) w_ij in float64 for weights (inputs, outputs), checked, to a power of two.
+
+        (The rule does not depend on the scale of q; it keeps large and small numbers in range.)
 
         Raises
         ------
@@ -444,7 +451,7 @@ class SearchDirection(ArrayFields, Rule):
                 f"v has shape {self.v.shape}, the layer's weights have {weight.shape}: "
                 "v must be (inputs,) or (inputs, outputs)"
             )
-        q = v * np.asarray(weight, np.float64)
+        q = moderate(v) * moderate(np.asarray(weight, np.float64))
         empty = np.flatnonzero(q.sum(axis=0) == 0)
         if empty.size:
             raise ValueError(
@@ -459,6 +466,15 @@ class SearchDirection(ArrayFields, Rule):
         self.directed_weight(layer.weight)
         v = self.v[:, None] if self.v.ndim == 1 else self.v
         return np.broadcast_to(v, (len(x), *layer.weight.shape))
+
+
+def moderate(array: np.ndarray) -> np.ndarray:
+    """An array times a power of two: itself, or so that its largest number is about 1.
+
+    See `SAFE_EXPONENT`.
+    """
+    exponent = math.frexp(float(np.abs(array).max(initial=0.0)))[1]
+    return np.ldexp(array, -exponent) if abs(exponent) > SAFE_EXPONENT else array
 
 
 def _scaled(relevance: np.ndarray, factor: np.ndarray | np.generic) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arena import empty
+from dtdcore.arrays import TooLargeError
 from dtdcore.blocked import Blocked
 
 # Columns of an account, (n, k, 4) float64: what came in, and what was not passed on.
@@ -58,6 +59,12 @@ class Step:
     def gradient(self, saved: Any, gradient: Any) -> Any:
         """Gradient with respect to the inputs from that of the outputs (n, k, *shape)."""
         raise NotImplementedError  # every step answers this
+
+
+def in_layer(name: str, error: Exception) -> Exception:
+    """An error that a step raised, with the name of the layer in front; its type, where known."""
+    known = type(error) in (ValueError, TypeError, FloatingPointError, TooLargeError)
+    return (type(error) if known else ValueError)(f"layer {name}: {error}")
 
 
 def book_unshared(relevance: np.ndarray, shares: list[np.ndarray], account: np.ndarray) -> None:

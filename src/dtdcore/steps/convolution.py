@@ -141,6 +141,11 @@ class ConvOperator(Operator):
 
     # ---- what linear steps ask
 
+    def scaled(self, exponent: int) -> ConvOperator:
+        bias = None if self.bias is None else np.ldexp(self.bias, exponent)
+        weight = np.ldexp(self.weight, exponent)
+        return ConvOperator(weight, bias, self.window, self.groups, self.transposed)
+
     def take(self, x: Any) -> Blocked:
         return to_blocked(x)
 

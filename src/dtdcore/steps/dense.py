@@ -36,6 +36,10 @@ class DenseOperator(Operator):
         self.outputs, self.inputs_count = weight.shape
         self.fan_out = self.outputs
 
+    def scaled(self, exponent: int) -> DenseOperator:
+        bias = None if self.bias is None else np.ldexp(self.bias, exponent)
+        return DenseOperator(np.ldexp(self.weight, exponent), bias)
+
     def take(self, x: np.ndarray) -> np.ndarray:
         return x
 

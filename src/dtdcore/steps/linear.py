@@ -17,9 +17,12 @@ import numpy as np
 from dtdcore.adding import clamp
 from dtdcore.arena import empty, using
 from dtdcore.blocked import Blocked
-from dtdcore.rules import Flat, Rule, SearchDirection, WSquare
+from dtdcore.rules import SAFE_EXPONENT, Flat, Rule, SearchDirection, WSquare
 from dtdcore.steps.base import Step, book_unshared
 from dtdcore.terms import Term
+
+#: Where s_j must be smaller than this, weights are so large that a quotient may be lost to them.
+TIGHT = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,32 @@ class Operator:
             relevance.reshape(flat), rows, bias, epsilon, limit, s.reshape(flat), account
         )
 
+    def check_quotient(
+        self, relevance: np.ndarray, z: np.ndarray, bias: np.ndarray | None, limit: float
+    ) -> None:
+        """Raise a FloatingPointError where a quotient would be lost to large numbers."""
+        n, k = relevance.shape[:2]
+        d = z.reshape(n, 1, -1).astype(np.float64)
+        if bias is not None:
+            d = d + bias
+        with np.errstate(over="ignore"):
+            lost = np.abs(relevance.reshape(n, k, -1)) > np.abs(d) * limit
+        if not np.all(np.isfinite(d)) or np.any(lost & (d != 0)):
+            dtype = self.weight.dtype
+            remedy = "give x in float64" if dtype == np.float32 else "scale weights or inputs"
+            raise FloatingPointError(
+                f"the weights (up to {self.largest():.3g}) or the rule's bounds are so large that "
+                f"relevance overflows {dtype}: {remedy}"
+            )
+
     def limit(self, largest: float) -> float:
         """A bound of s_j above which Σ_j q_ij s_j could overflow: z_j counts as 0 there."""
-        room = max(1.0, 4.0 * self.fan_out * largest)
-        return float(np.finfo(self.weight.dtype).max) / room
+        most = float(np.finfo(self.weight.dtype).max)
+        return most if largest == 0 else min(most, most / 4 / max(1, self.fan_out) / largest)
+
+    def scaled(self, exponent: int) -> Operator:
+        """The same sums with 2^exponent times the weights and the bias."""
+        raise NotImplementedError  # every operator answers this
 
     def largest(self) -> float:
         """max |w_ij|."""
@@ -220,8 +245,13 @@ class TermsStep(LinearStep):
             raise ValueError(
                 f"epsilon={rule.epsilon:g} is no number above 0 in {operator.weight.dtype}"
             )
-        self.counts = len(rule.terms()) == 1
-        self.limit = operator.limit(operator.largest())
+        terms, largest = rule.terms(), operator.largest()
+        self.counts = len(terms) == 1
+        self.limit = operator.limit(largest)
+        #: Weights or bounds so large that quotients are checked before they are made.
+        self.tight = self.limit < TIGHT or _reach(terms) > limits.max / max(
+            1.0, largest * operator.weight.size
+        )
         self._ready: dict[Hashable, list[ReadyTerm]] = {}
         if operator.plain:
             self.terms(None)
@@ -255,7 +285,7 @@ class TermsStep(LinearStep):
     @property
     def looks_ahead(self) -> bool:
         """Can two such steps, one above the other, share a quotient?"""
-        return self.operator.looks_ahead and self.counts
+        return self.operator.looks_ahead and self.counts and not self.tight
 
     def ahead(self, saved: Any, account: np.ndarray) -> Ahead:
         """What the step above needs, to make this step's quotient at once."""
@@ -289,6 +319,8 @@ class TermsStep(LinearStep):
         result = operator.inputs(n, k, geometry)
         s = empty(relevance.shape, relevance.dtype)
         for number, term in enumerate(terms):
+            if self.tight:
+                operator.check_quotient(shares[number], z[number], term.bias, self.limit)
             operator.quotient(
                 shares[number], z[number], term.bias, rule.epsilon, self.limit, s, account
             )
@@ -333,6 +365,17 @@ class FixedStep(LinearStep):
         if not isinstance(rule, (WSquare, Flat, SearchDirection)):
             raise TypeError(f"a linear layer cannot take the rule {rule!r}")
         self.rule = rule
+        #: What the rule's sums are made of. q_ij / z_j does not depend on the scale of the weights,
+        #: so those that are too large or small to be squared are scaled.
+        self.source = operator
+        if isinstance(rule, WSquare):
+            largest = operator.largest()
+            if rule.bias and operator.bias is not None:
+                largest = max(largest, float(np.abs(operator.bias).max(initial=0.0)))
+            exponent = math.frexp(largest)[1]
+            if abs(exponent) > SAFE_EXPONENT:
+                with np.errstate(over="ignore"):  # of a bias that the rule leaves out
+                    self.source = operator.scaled(-exponent)
         self._fixed: dict[Hashable, Fixed] = {}
         if operator.plain:
             self.fixed(None)
@@ -342,7 +385,7 @@ class FixedStep(LinearStep):
         fixed = self._fixed.get(geometry)
         if fixed is None:
             with using(None):  # kept beyond the run
-                fixed = self.operator.fixed(self.rule, geometry)
+                fixed = self.source.fixed(self.rule, geometry)
             if len(self._fixed) >= 16:
                 self._fixed.clear()
             self._fixed[geometry] = fixed
@@ -357,6 +400,12 @@ class FixedStep(LinearStep):
         limit = operator.limit(fixed.largest)
         operator.quotient(relevance, fixed.z, fixed.bias, 0.0, limit, s, account)
         return operator.leave(fixed.spread(s))
+
+
+def _reach(terms: tuple[Term, ...]) -> float:
+    """The widest high - low of some terms."""
+    bounds = [(term.low, term.high) for term in terms if term.low is not None]
+    return max((float(np.max(np.subtract(high, low))) for low, high in bounds), default=0.0)
 
 
 def _plus(z: np.ndarray, bias: np.ndarray) -> np.ndarray:
