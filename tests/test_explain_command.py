@@ -216,6 +216,19 @@ def test_targets(place, capsys, target, expected):
     np.testing.assert_allclose([f["total"] for f in found], sums, rtol=1e-6)
 
 
+def test_a_contrast(place, capsys):
+    assert run("net.onnx", "photos", "--labels", "labels.txt", "--target", "2-0", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["results"]
+    saved = content(place / "heatmaps" / "heatmaps.npz")
+    flat = saved["output"].reshape(3, -1)
+    expected = np.maximum(flat[:, 2], 0) - np.maximum(flat[:, 0], 0)
+    np.testing.assert_allclose(saved["explained"], expected, rtol=1e-5)
+    assert [f["target"] for f in found] == ["2-0"] * 3 == saved["target"].tolist()
+    np.testing.assert_allclose([f["score"] for f in found], expected, rtol=1e-5)
+    assert run("net.onnx", "photos", "--target", "1,99,0,0", "--force") == 2
+    assert "place on each axis" in capsys.readouterr().err
+
+
 def test_methods_beside_each_other(place, capsys):
     methods = ["deep-taylor:winner", "sensitivity"]
     assert run("net.onnx", "photos", "--method", methods[0], "--method", methods[1], "--json") == 0

@@ -271,6 +271,14 @@ def test_targets():
     assert parse_target("top1", None, 4).of(net, x) is None
     assert parse_target("2", None, 4).of(net, x) == 2
     assert parse_target("TOP3", None, 4) == parse_target("top3", None, 4)
+    assert parse_target("1, 22", None, 4).of(net, x) == (1, 22)
+    labels = ["white-tailed eagle", "zebra", "white", "tailed eagle"]
+    for text, a, b in [("3-0", 3, 0), ("zebra-white", 1, 2), ("white-tailed eagle-zebra", 0, 1)]:
+        contrast = parse_target(text, labels, 4).other
+        assert (contrast.a, contrast.b) == (a, b)
+    assert parse_target("white-tailed eagle", labels, 4) == Target(None, 0)
+    with pytest.raises(ValueError, match="no class is called 'zebra-horse'"):
+        parse_target("zebra-horse", labels, 4)
     three = parse_target("top3", None, 4).of(net, x)
     output = net.forward(x)
     assert three.shape == (3, 3)

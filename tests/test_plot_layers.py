@@ -96,6 +96,7 @@ def explanation(k: int | None = None, **at) -> SimpleNamespace:
     f = np.arange(1.0, 1 + np.prod(lead)).reshape(lead)
     return SimpleNamespace(
         inputs=RNG.random((2, 3, 8, 8)),
+        output=np.zeros((2, 2)),
         explained=f,
         score=f,
         target=np.zeros(lead, int),

@@ -15,6 +15,7 @@ import numpy as np
 from dtdcore.arena import Arena
 from dtdcore.arrays import as_signal, check_count, check_number, own
 from dtdcore.audit import Audit
+from dtdcore.chosen import Targets
 from dtdcore.columns import feature_names
 from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
@@ -25,7 +26,7 @@ from dtdcore.pieces import count_of, joined, piece_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import Planner
 from dtdcore.rules import Rule
-from dtdcore.targets import choose_targets, one_hot, pick
+from dtdcore.targets import choose_targets, resolve, target_of
 
 
 def check_network(network: Any) -> Network:
@@ -160,11 +161,17 @@ class Redistribution(Explainer):
         Parameters
         ----------
         x : array (n, *input shape), or dict of arrays by input
-        target : None, int, (n,) ints or (n, k) ints
-            The output to explain: None is the only one, or the largest of each sample. k targets
-            share one forward pass, and the result has an axis k.
+        target : None, int, str, tuple, Region, Contrast, array or list, optional
+            The output to explain: None is the only one, or the largest of each sample. An int
+            counts the outputs in order; a text is a class name, or a contrast such as "3-7" or
+            "zebra-horse"; a tuple is one output by its place on each axis, (class, row, column);
+            `dtdcore.targets.region` and `contrast` make targets of several outputs. An array (n,)
+            of ints or class names has one target for each sample, an array (n, k) k of them; a
+            list with tuples, regions or contrasts has k targets for all samples. k targets share
+            one forward pass, and the result has an axis k.
         relevance : array (n, *output shape) or (n, k, *output shape), optional
-            The starting relevance, in place of that of a target.
+            The starting relevance, in place of that of a target. (A region or a contrast is a
+            target here, too.)
         node : str, optional
             The layer at whose outputs relevance starts, to explain hidden neurons: targets (and
             the explanation's `output`) are then among its outputs. The network's by default.
@@ -186,21 +193,20 @@ class Redistribution(Explainer):
         """
         names = feature_names(self.network, x)
         x = self.network.check_inputs(x, self.domain)
+        target, relevance = target_of(target, relevance)
+        classes = self._class_names(node)
         given = targets = None
-        if target is None and relevance is None:
-            single = True
-        else:  # checked for the whole batch, whatever the pieces
+        single = True
+        if target is not None or relevance is not None:
+            # checked for the whole batch, whatever the pieces
             n, shape = count_of(x), self._output_shape(x, node)
             if relevance is None:
-                zeros = np.broadcast_to(np.float32(0), (n, *shape))
-                targets, single = choose_targets(zeros, target, self._class_names(node))
-            elif target is None:
-                if is_frame(relevance):
-                    classes = self._class_names(node) or None
-                    relevance = numbers_of(relevance, "relevance", dtype_of(x), classes)
-                given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
+                targets = resolve(target, n, shape, classes)
+                single = targets.single
             else:
-                raise ValueError("give either target or relevance, not both")
+                if is_frame(relevance):
+                    relevance = numbers_of(relevance, "relevance", dtype_of(x), classes or None)
+                given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
         k = 1 if single else (targets if given is None else given).shape[1]
         plan = self._plan(dtype_of(x), node)
         if self.max_memory is None:
@@ -218,13 +224,13 @@ class Redistribution(Explainer):
                     for piece, measured in self._pieces(x, k, plan)
                 ]
             )
-        output, targets, explained, result, audit = run
+        output, labels, explained, result, audit = run
         if self.strict if strict is None else strict:
             tolerance = default_tolerance(dtype_of(x)) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
             explained, audit = explained[:, 0], audit.select(0)
-            targets = None if targets is None else targets[:, 0]
+            labels = None if labels is None else labels[:, 0]
         if isinstance(result, dict):
             result = {name: part[:, 0] for name, part in result.items()} if single else result
             x = {name: part.copy() for name, part in x.items()}
@@ -235,23 +241,23 @@ class Redistribution(Explainer):
             self._method,
             x,
             output,
-            targets,
+            labels,
             explained,
             result,
             audit,
             feature_names=names,
-            class_names=self._class_names(node),
+            class_names=classes,
         )
 
     def _run(
         self,
         x: Any,
-        targets: np.ndarray | None,
+        targets: Targets | None,
         given: np.ndarray | None,
         plan: Any,
         measured: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit]:
-        """One piece of a batch: output, targets (n, k), what is explained, heatmaps, audit.
+        """One piece of a batch: output, labels (n, k), what is explained, heatmaps, audit.
 
         `measured`: of one sample, whose memory the plan will know.
         """
@@ -261,9 +267,8 @@ class Redistribution(Explainer):
             output = own(output, array)
         if given is None:
             if targets is None:
-                targets, _ = choose_targets(output, None)
-            explained = self._start(pick(output, targets))
-            start = one_hot(output, targets, explained)
+                targets = choose_targets(output, None)
+            start, explained = targets.start(output, self._start)
         else:
             start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
         result, audit = trace.redistribute(start)
@@ -273,7 +278,8 @@ class Redistribution(Explainer):
             result = own(result, start)
         if measured:
             plan.memory[self._memory_key(x, start.shape[1])] = trace.arena.peak
-        return output, targets, explained, result, audit
+        labels = None if targets is None else targets.labels
+        return output, labels, explained, result, audit
 
     @staticmethod
     def _memory_key(x: Any, k: int) -> Any:
@@ -331,7 +337,7 @@ class Redistribution(Explainer):
         key = self._memory_key(x, k)
         plan = self._plan(dtype)
         if key not in plan.memory:
-            self._run(x, np.zeros((1, k), np.intp), None, plan, measured=True)
+            self._run(x, Targets(np.zeros((1, k), np.intp)), None, plan, measured=True)
         return n * plan.memory[key]
 
     def _output_shape(self, x: Any, node: str | None) -> tuple[int, ...]:

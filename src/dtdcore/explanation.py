@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtdcore.audit import Audit
+from dtdcore.chosen import pick
 from dtdcore.explanation_html import explanation_html
 from dtdcore.files import write_npz
-from dtdcore.naming import explained_classes
-from dtdcore.targets import pick
+from dtdcore.naming import explained_classes, names_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -37,7 +37,9 @@ class Explanation:
     inputs: Any
     #: What the network said, (n, *output shape).
     output: np.ndarray
-    #: Which output was explained, (n,) or (n, k); None where the call gave `relevance`.
+    #: Which output was explained, its number, (n,) or (n, k); where outputs have several axes they
+    #: are counted in order. Texts, such as "3-7", where a target is a contrast or a region. None
+    #: where the call gave `relevance`.
     target: np.ndarray | None
     #: f(x), the number that a conservative heatmap sums to: the starting relevance. (n,) or (n, k).
     explained: np.ndarray
@@ -74,9 +76,9 @@ class Explanation:
     def score(self) -> np.ndarray:
         """f(x), what the network said of the target, also where it is below 0. (n,) or (n, k).
 
-        `explained` where the call gave `relevance`.
+        `explained` where the call gave `relevance`, and where a target is a region or a contrast.
         """
-        if self.target is None:
+        if self.target is None or self.target.dtype.kind == "U":
             return self.explained
         targets = self.target if self.target.ndim > 1 else self.target[:, None]
         return pick(self.output, targets).reshape(self.explained.shape)
@@ -101,6 +103,16 @@ class Explanation:
             reduce(relevance, axis=tuple(range(lead, relevance.ndim)), **options)
             for _, relevance in self._by_input().values()
         ]
+
+    @property
+    def target_names(self) -> np.ndarray | None:
+        """What was explained in words, such as "zebra", "output (1, 22)", "3-7": (n,) or (n, k).
+
+        None where the call gave `relevance`.
+        """
+        if self.target is None:
+            return None
+        return names_of(self.target, self.output.shape[1:], self.class_names)
 
     def is_conservative(self, rtol: float | None = None, atol: float = 0.0) -> np.ndarray:
         """Definition 1: Σ_p R_p = f(x). (n,) or (n, k) bool.
@@ -211,6 +223,9 @@ class Explanation:
             f"{self._shapes()}, {self.dtype}"
         ]
         nothing = self.nothing_to_explain
+        if heatmaps and self.target is not None and self.output[0].size > 1:
+            several = list(dict.fromkeys(self.target_names.reshape(-1).tolist()))
+            lines.append(f"of {', '.join(several[:5])}{', …' * (len(several) > 5)}")
         if heatmaps and np.all(nothing):
             lines.append(
                 f"f(x) {_range(self.score)}: nothing to explain, for f(x) is not above 0, so that "

@@ -5,28 +5,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import all_finite, as_float, check_count, check_finite, check_number
+from dtdcore.chosen import Targets
 from dtdcore.columns import feature_names, named_domain, named_point
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
 from dtdcore.frames import point_labels
 from dtdcore.network import Network, dtype_of
-from dtdcore.targets import choose_targets, pick
+from dtdcore.targets import choose_targets, target_of
 from dtdcore.taylor import nearest_root
 
 #: (x, targets) -> ∂f/∂x_p (n, k, *input shape), or a dict by input.
-Gradient = Callable[[Any, np.ndarray], Any]
+Gradient = Callable[[Any, Targets], Any]
 
 
 class GradientExplainer(Explainer):
     """Base of the explainers that ask for gradients. None of them accounts for relevance."""
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         """R_p (n, k, *input shape) for targets (n, k); dicts in, dict out."""
         raise NotImplementedError  # every explainer below answers this
 
@@ -38,9 +40,9 @@ class GradientExplainer(Explainer):
         Parameters
         ----------
         x : array (n, *input shape), or dict of arrays by input
-        target : None, int, (n,) ints or (n, k) ints
-            The output to explain: None is the only one, or the largest of each sample. With k
-            targets the result has an axis k.
+        target : None, int, str, tuple, Region, Contrast, array or list, optional
+            The output to explain, as `DeepTaylor` and `LRP` take it: None is the only one, or the
+            largest of each sample. With k targets the result has an axis k.
         relevance : None
             Only explainers that redistribute relevance take a starting relevance.
         node : str, optional
@@ -59,6 +61,7 @@ class GradientExplainer(Explainer):
         FloatingPointError
             If a gradient or a heatmap overflows.
         """
+        target, relevance = target_of(target, relevance)
         if relevance is not None:
             raise ValueError(
                 f"{type(self).__name__} redistributes no relevance: `relevance` is for DeepTaylor "
@@ -68,33 +71,34 @@ class GradientExplainer(Explainer):
         x = self.network.check_inputs(x)
         running = self._running(node)
         output = running.forward(x, node)
-        targets, single = choose_targets(output, target, self._class_names(node))
+        classes = self._class_names(node)
+        targets = choose_targets(output, target, classes)
 
-        def gradient(x: Any, targets: np.ndarray) -> Any:
+        def gradient(x: Any, targets: Targets) -> Any:
             return running.gradient(x, targets, node)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            heatmaps = self._relevance(x, targets, gradient)
+            heatmaps = self._relevance(x, replace(targets, single=False), gradient)
         for part in heatmaps.values() if isinstance(heatmaps, dict) else (heatmaps,):
             if not all_finite(np.ascontiguousarray(part)):
                 raise FloatingPointError(
                     f"the heatmaps of {self!r} overflow {dtype_of(x)}; try float64"
                 )
-        explained = pick(output, targets)
-        if single:
+        explained, labels = targets.of(output), targets.labels
+        if targets.single:
             heatmaps = each(lambda part: part[:, 0], heatmaps)
-            explained, targets = explained[:, 0], targets[:, 0]
+            explained, labels = explained[:, 0], labels[:, 0]
         x = each(np.copy, x)
         return Explanation(
             repr(self),
             x,
             output,
-            targets,
+            labels,
             explained,
             heatmaps,
             None,
             feature_names=names,
-            class_names=self._class_names(node),
+            class_names=classes,
         )
 
 
@@ -111,7 +115,7 @@ class Sensitivity(GradientExplainer):
     Positive, but not conservative: Σ_p R_p = ‖∇f‖², which explains a variation of f, not f.
     """
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         return each(np.square, gradient(x, targets))
 
 
@@ -121,7 +125,7 @@ class GradientTimesInput(GradientExplainer):
     For a ReLU network without biases the Taylor expansion at a root next to 0, and LRP-0.
     """
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         return each(lambda x, g: x[:, None] * g, x, gradient(x, targets))
 
 
@@ -178,7 +182,7 @@ class Taylor(GradientExplainer):
             raise ValueError("node needs a given root: the nearest root is that of an output")
         return super().__call__(x, target, relevance=relevance, node=node)
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         if isinstance(self.root, str):
             return nearest_root(self.network, x, self.domain, target=targets).require().relevance
         try:
@@ -233,7 +237,7 @@ class IntegratedGradients(GradientExplainer):
             self.baseline = _constant(baseline)
         self.steps = check_count(steps, "steps")
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         if isinstance(self.baseline, dict) and not isinstance(x, dict):
             (start,) = self.baseline.values()
         else:
@@ -281,7 +285,7 @@ class SmoothGrad(GradientExplainer):
         self.noise = check_number(noise, "noise", 0)
         self.seed = check_count(seed, "seed", 0)
 
-    def _relevance(self, x: Any, targets: np.ndarray, gradient: Gradient) -> Any:
+    def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         spread = each(_spread, x)
         generator = np.random.default_rng(self.seed)
 

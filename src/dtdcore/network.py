@@ -19,7 +19,7 @@ from dtdcore.layers import ChannelAffine, Layer, Multiply
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.saving import read, write
-from dtdcore.targets import choose_targets, one_hot
+from dtdcore.targets import choose_targets
 from dtdcore.wiring import check_shape, connect, input_names
 
 #: Plans, one for each dtype and node asked for, that a network or an explainer keeps.
@@ -354,8 +354,9 @@ class Network:
         Parameters
         ----------
         x : array (n, *input shape), or dict of arrays by input
-        target : None, int, (n,) ints or (n, k) ints
-            The output to differentiate: None is the only one, or the largest of each sample.
+        target : None, int, str, tuple, Region, Contrast, array or list, optional
+            The output to differentiate, as explainers take it: None is the only one, or the largest
+            of each sample.
         node : str, optional
             The layer whose outputs are meant; that of the network by default.
 
@@ -372,11 +373,14 @@ class Network:
         x = self.check_inputs(x)
         names = self.class_names if node is None else ()
         trace = self._plain_plan(dtype_of(x), node).trace(x)
-        targets, single = choose_targets(trace.output, target, names)
-        gradient = trace.gradient(one_hot(trace.output, targets))
+        names = self.class_names if node is None else ()
+        targets = choose_targets(trace.output, target, names)
+        gradient = trace.gradient(targets.gradient(trace.output))
+        if not targets.single:
+            return gradient
         if isinstance(gradient, dict):
-            return {name: part[:, 0] if single else part for name, part in gradient.items()}
-        return gradient[:, 0] if single else gradient
+            return {name: part[:, 0] for name, part in gradient.items()}
+        return gradient[:, 0]
 
     def summary(self, rules: Sequence[Rule | str | None] | None = None) -> str:
         """A table: name, layer, output shape, parameters, and the rule where `rules` are given.

@@ -11,14 +11,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import check_count, check_number, rows
+from dtdcore.chosen import Targets
 from dtdcore.columns import named_domain
 from dtdcore.domains import Domain, Reals
+from dtdcore.layers import Dense, Flatten
 from dtdcore.network import Network
 from dtdcore.projection import row_norms
 from dtdcore.rootsearch import Search, System, nearest_point
@@ -64,8 +67,8 @@ class NearestRoot:
         |f(ξ)| ≤ tolerance · |f(x)| (or rounding errors): ξ is a root.
     iterations : array (n,) of int
         Newton steps of the one quadratic program, or linearisations of a deeper network.
-    target : array (n,) of int
-        The output that was expanded.
+    target : array (n,) of int or str
+        The output that was expanded; a text where it is a region or a contrast.
     """
 
     root: np.ndarray
@@ -148,8 +151,8 @@ def nearest_root(
     x : array (n, *input shape)
     domain : Domain, optional
         Where root points may lie; `Reals()` by default.
-    target : None, int, (n,) ints or (n, k) ints
-        The output f: None is the only one, or the largest of each sample.
+    target : None, int, str, tuple, Region, Contrast, array or list, optional
+        The output f, as explainers take it: None is the only one, or the largest of each sample.
     tolerance : float
         How small |f(ξ)| must be, relative to |f(x)|; between 1e-9 and 0.1. (Up to the rounding
         errors of f(x), taken as 1e-13 ‖x‖ ‖∇f(x)‖, every point counts as a root.)
@@ -174,7 +177,7 @@ def nearest_root(
         raise ValueError(f"tolerance must be at most 0.1, got {tolerance:g}")
     max_iterations = check_count(max_iterations, "max_iterations")
     f = _Function(network, x, Reals() if domain is None else domain, target, tolerance)
-    system = System(network, f.shape, f.output.shape[1])
+    system = System(f.network, f.shape, f.output.shape[1])
     low, high = f.domain.bounds(f.shape, np.dtype(np.float64))
     points = f.x.copy()
     bound = np.zeros(len(points))
@@ -201,14 +204,22 @@ class _Function:
             raise TypeError(f"domain must be a dtdcore domain such as Reals(), got {domain!r}")
         domain = named_domain(network, domain)
         x = domain.check(network.check_inputs(x))
-        self.network, self.domain, self.dtype, self.shape = network, domain, x.dtype, x.shape[1:]
-        self.output = rows(network.forward(x.astype(np.float64)))
-        targets, single = choose_targets(self.output, target, network.class_names)
-        self.targets = targets.reshape(-1)
+        self.domain, self.dtype, self.shape = domain, x.dtype, x.shape[1:]
+        output = network.forward(x.astype(np.float64))
+        targets = choose_targets(output, target, network.class_names)
+        #: What was expanded, in words or numbers.
+        self.labels = targets.labels.reshape(-1)
+        #: The network whose outputs are the functions, and which of them each row has.
+        self.network, self.targets = _outputs_for(network, targets)
+        self.output = rows(output)
+        if self.network is not network:
+            self.output = self.network.forward(x.astype(np.float64))
         #: The leading axes of every result: (n,) or (n, k).
-        self.lead = targets.shape[:1] if single else targets.shape
+        self.lead = targets.shape[:1] if targets.single else targets.shape
         self.x = np.repeat(rows(x).astype(np.float64), targets.shape[1], axis=0)
-        self.value = np.take_along_axis(self.output, targets, 1).reshape(-1)
+        self.value = np.take_along_axis(
+            self.output, self.targets.reshape(targets.shape), 1
+        ).reshape(-1)
         self.sign = np.where(self.value < 0, -1.0, 1.0)
         #: |f(x)|. `at` turns the sign of f likewise: roots are always approached from above.
         self.start = self.sign * self.value
@@ -253,8 +264,38 @@ class _Function:
             certified=(certified & converged).reshape(self.lead),
             converged=converged.reshape(self.lead),
             iterations=iterations.reshape(self.lead),
-            target=self.targets.reshape(self.lead),
+            target=self.labels.reshape(self.lead),
         )
+
+
+def _outputs_for(network: Network, targets: Targets) -> tuple[Network, np.ndarray]:
+    """A network that has each target as an output, and the number of that of each row (n · k,).
+
+    Where targets are sums of outputs Σ_o c_o y_o it is the network with one more layer.
+    """
+    if targets.coefficients is None:
+        return network, targets.labels.reshape(-1)
+    sums, which = np.unique(
+        targets.coefficients.reshape(-1, targets.coefficients.shape[2]), axis=0, return_inverse=True
+    )
+    names = [*network.inputs, *(node.name for node in network.nodes)]
+    items = [
+        (node.name, node.layer, [names[source] for source in node.sources])
+        for node in network.nodes
+    ]
+    flat, last = (_new_name(name, names) for name in ("outputs", "targets"))
+    items += [
+        (flat, Flatten(), [names[network.output]]),
+        (last, Dense(sums.T.astype(np.float64)), [flat]),
+    ]
+    shapes = network.input_shape
+    return Network(items, {names[0]: shapes}, last), which.reshape(-1)
+
+
+def _new_name(name: str, names: Sequence[str]) -> str:
+    while name in names:
+        name += "_"
+    return name
 
 
 def _step_back(f: _Function, roots: np.ndarray) -> np.ndarray:

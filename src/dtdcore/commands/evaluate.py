@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"argument --orders: expected most, least or both, got {arguments.orders!r}"
         )
     job = open_job(arguments)
-    if job.target.top not in (None, 1):
+    if job.target.top not in (None, 1) or job.target.other is not None:
         raise UserError("argument --target: one class is perturbed, give top1, a number or a name")
     names = [name.strip() for name in arguments.methods.split(",")]
     methods = make_methods(names, job.network, job.domain, job.max_memory)

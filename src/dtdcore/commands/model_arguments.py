@@ -33,6 +33,7 @@ from dtdcore.preprocessing import (
     preset,
 )
 from dtdcore.runtime import set_num_threads
+from dtdcore.targets import resolve
 
 #: Numbers of a default batch: 13 pictures of 224 pixels.
 _NUMBERS = 2**21
@@ -53,7 +54,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         default="top1",
-        help="top1, top5, or the number or (with --labels) the name of a class (default: top1)",
+        help="top1, top5, the number or (with --labels) the name of a class, the place of an "
+        "output on each axis such as 1,22, or a contrast, 3-7 or zebra-horse (default: top1)",
     )
     known = parser.add_argument_group("preprocessing")
     known.add_argument(
@@ -141,6 +143,8 @@ def open_job(arguments: argparse.Namespace) -> Job:
                     f"{arguments.labels} names {len(labels)} classes, the network has {classes}"
                 )
         target = parse_target(arguments.target, labels, classes)
+        if target.other is not None and network.output_shape is not None:
+            resolve(target.other, 1, network.output_shape)  # before any input is read
         sources = find_inputs(
             arguments.inputs, shape, array=arguments.array, columns=arguments.columns, note=note
         )

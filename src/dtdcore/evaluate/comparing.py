@@ -16,7 +16,7 @@ from dtdcore.evaluate.perturbation import Perturbation, Prepared
 from dtdcore.explanation import Explanation
 from dtdcore.network import Network
 from dtdcore.progress import progress_bar
-from dtdcore.targets import choose_targets, pick
+from dtdcore.targets import choose_targets
 
 
 def perturb(
@@ -184,19 +184,19 @@ def _targets(prepared: Prepared, target: Any) -> np.ndarray:
     x, batch = prepared.x, prepared.options.batch
     parts = [prepared.network.forward(x[k : k + batch]) for k in range(0, len(x), batch)]
     output = np.concatenate(parts)
-    chosen, single = choose_targets(output, target, prepared.network.class_names)
-    if not single:
+    chosen = choose_targets(output, target, prepared.network.class_names)
+    if not chosen.one_each:
         raise ValueError("target must be None, an int or (n,) ints: one output for each sample")
     if score == "probability" and output[0].size == 1:
         raise ValueError("score='probability' needs a network of several outputs")
-    f = pick(output, chosen)[:, 0]
+    f = chosen.of(output)[:, 0]
     if score == "relative" and not np.all(f > 0):
         sample = int(np.argmin(f))
         raise ValueError(
             f"score='relative' divides by f(x), which must be above 0; that of sample {sample} is "
             f"{f[sample]:g}: leave such samples out, or take score='output'"
         )
-    return chosen[:, 0]
+    return chosen.labels[:, 0]
 
 
 def _relevance(name: str, how: Any, prepared: Prepared, target: np.ndarray) -> np.ndarray:

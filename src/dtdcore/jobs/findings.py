@@ -31,10 +31,11 @@ class Finding:
     name: str
     file: str
     method: str
-    #: Number and name of the class; the name is None without labels.
-    target: int
+    #: Number and name of the class; the name is None without labels. Of a contrast its text.
+    target: int | str
     label: str | None
-    #: What the network said of the class, and with a softmax at its end how probable that is.
+    #: What the network said of the class (of a contrast: f), and with a softmax at its end how
+    #: probable that is.
     score: float
     probability: float | None
     #: What is explained (max(0, f) for deep Taylor), and what of it arrived at the input.
@@ -137,9 +138,7 @@ def findings(
                 str(path),
                 method,
                 target,
-                job.labels[target] if job.labels and target < len(job.labels) else None,
-                float(output[target]),
-                None if share is None else float(share[place, target]),
+                *_said(target, f, output, None if share is None else share[place], job.labels),
                 f,
                 total,
                 None if nothing else conservative,
@@ -151,6 +150,20 @@ def findings(
             )
         )
     return result
+
+
+def _said(
+    target: int | str,
+    f: float,
+    output: np.ndarray,
+    share: np.ndarray | None,
+    labels: Sequence[str] | None,
+) -> tuple[str | None, float, float | None]:
+    """Name, score and probability of a target."""
+    if isinstance(target, str):
+        return None, f, None
+    label = labels[target] if labels and target < len(labels) else None
+    return label, float(output[target]), None if share is None else float(share[target])
 
 
 def as_json(found: Finding) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from dtdcore.arrays import rows
 from dtdcore.class_labels import are_numbers, output_numbers
 from dtdcore.network import Network
+from dtdcore.targets import Contrast, contrast
 
 _SYNSET = re.compile(r"^n\d{8}\s+")
 
@@ -79,20 +80,24 @@ def find_class(name: str, labels: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Target:
-    """Which outputs are explained: the `top` largest of each sample, or the class `number`."""
+    """Which outputs are explained: the `top` largest, the class `number`, or `other`.
+
+    `other` is an output by its place on each axis, or a contrast of two.
+    """
 
     top: int | None = 1
     number: int | None = None
+    other: tuple[int, ...] | Contrast | None = None
 
-    def of(self, network: Network, x: Any) -> np.ndarray | None:
-        """What explainers take as `target` for a batch: None, a number, or (n, top) numbers.
+    def of(self, network: Network, x: Any) -> Any:
+        """What explainers take as `target` for a batch: None, an int, (n, top) ints, or `other`.
 
         For more than one class a sample the network runs once more, to know which are largest.
         """
         if self.number is not None:
             return output_numbers(self.number)
-        if self.top == 1:
-            return None
+        if self.top == 1 or self.other is not None:
+            return self.other
         return largest(network.forward(x), self.top)
 
 
@@ -104,7 +109,9 @@ def largest(output: np.ndarray, count: int) -> np.ndarray:
 def parse_target(
     text: str, labels: Sequence[str] | None = None, classes: int | None = None
 ) -> Target:
-    """What "top1", "top5", the number or the name of a class mean.
+    """What "top1", "top5", the number or name of a class, "1,22", "3-7" and "zebra-horse" mean.
+
+    A name goes before a contrast. "1,22" is the place of an output on each axis.
 
     Parameters
     ----------
@@ -126,15 +133,42 @@ def parse_target(
         if count < 1 or (classes is not None and count > classes):
             raise ValueError(f"target {text}: the network has {classes or 'at least 1'} outputs")
         return Target(top=count)
+    try:
+        one = _one_output(text, labels, classes)
+    except ValueError:
+        cuts = [found.start() for found in re.finditer("-", text)][text.startswith("-") :]
+        found = [_contrast(text[:cut], text[cut + 1 :], labels, classes) for cut in cuts]
+        pairs = [pair for pair in found if pair is not None]
+        if len(pairs) != 1:
+            raise
+        return Target(top=None, other=pairs[0])
+    return Target(None, one) if isinstance(one, int) else Target(None, None, one)
+
+
+def _one_output(
+    text: str, labels: Sequence[str] | None, classes: int | None
+) -> int | tuple[int, ...]:
+    """The number of a class, or the place of an output on each axis."""
     if re.fullmatch(r"[+-]?\d+", text) and not are_numbers(labels or ()):
         number = int(text)
         if number < 0 or (classes is not None and number >= classes):
             last = "" if classes is None else f" to {classes - 1}"
             raise ValueError(f"target {text}: the classes of the network count from 0{last}")
-        return Target(top=None, number=number)
+        return number
+    if re.fullmatch(r"\d+(\s*,\s*\d+)+", text):
+        return tuple(map(int, text.split(",")))
     if labels is None:
         raise ValueError(
-            f"target {text!r} is no class number and not top1 or top5: to choose a class by its "
-            "name give the names (--labels FILE)"
+            f"target {text!r} is no class number, no place such as 1,22, no contrast such as 3-7, "
+            "and not top1 or top5: to choose a class by its name give the names (--labels FILE)"
         )
-    return Target(top=None, number=find_class(text, labels))
+    return find_class(text, labels)
+
+
+def _contrast(a: str, b: str, labels: Sequence[str] | None, classes: int | None) -> Contrast | None:
+    """The contrast of two outputs; None where one is not known."""
+    try:
+        sides = [_one_output(side.strip(), labels, classes) for side in (a, b)]
+    except ValueError:
+        return None
+    return contrast(*(output_numbers(o) if isinstance(o, int) else o for o in sides))

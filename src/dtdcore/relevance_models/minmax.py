@@ -26,7 +26,7 @@ from dtdcore.relevance_models.minmax_plan import MinMaxPlan
 from dtdcore.relevance_models.report import explained_variance
 from dtdcore.relevance_models.units import Unit, detection_units, same_network
 from dtdcore.rules import ZPlus
-from dtdcore.targets import choose_targets, one_hot, pick
+from dtdcore.targets import single_outputs
 from dtdcore.training import NotTrainedError
 from dtdcore.training_options import training_bar
 from dtdcore.training_state import Batches
@@ -442,10 +442,8 @@ def _top_down(
             above.append(value)
         value = layer.forward(value)
     values.setdefault(len(network.layers), value)
-    targets, single = choose_targets(value, target, network.class_names)
-    if not single:
-        raise ValueError("target must be None, an int or (n,) ints: one output of each sample")
-    signal = one_hot(value, targets, np.maximum(pick(value, targets), 0))[:, 0]
+    targets = single_outputs(value, target, network.class_names)
+    signal = targets.start(value, lambda f: np.maximum(f, 0))[0][:, 0]
     for number in range(len(network.layers) - 1, top.dense, -1):
         signal = network.layers[number].redistribute(above[number - top.dense], signal)
     R_l = signal

@@ -16,7 +16,7 @@ from dtdcore.domains import Domain
 from dtdcore.network import Network
 from dtdcore.relevance_models.units import check_chain
 from dtdcore.rules import ZPlus
-from dtdcore.targets import choose_targets, one_hot, pick
+from dtdcore.targets import single_outputs
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,14 @@ def report(network: Network, x: Any, domain: Domain | None, target: Any) -> Mode
     """See `TrainingFree.report`."""
     check_chain(network, "TrainingFree().report")
     x = network.check_inputs(x, named_domain(network, domain))
-    network = network.merged()  # as it is explained
+    names, network = network.class_names, network.merged()  # as it is explained
     if len(x) == 0:
         raise ValueError("x must hold at least one sample")
     values = [x]
     for layer in network.layers:
         values.append(layer.forward(values[-1]))
-    targets, single = choose_targets(values[-1], target, network.class_names)
-    if not single:
-        raise ValueError("target must be None, an int or (n,) ints: one output of each sample")
-    f = np.maximum(pick(values[-1], targets), 0)
-    R = one_hot(values[-1], targets, f)[:, 0]
+    targets = single_outputs(values[-1], target, names)
+    R = targets.start(values[-1], lambda f: np.maximum(f, 0))[0][:, 0]
     x_k, R_k, found = np.maximum(values[-1], 0), R, []
     for number in range(len(network.nodes) - 1, -1, -1):
         node, below = network.nodes[number], values[number]
