@@ -123,6 +123,16 @@ class Audit(Sequence):
             None if self._model is None else self._model[:, :, target],
         )
 
+    def samples(self, chosen: Any) -> Audit:
+        """The audit of some samples."""
+        return Audit(
+            self._names,
+            self._rules,
+            self._accounts[:, chosen],
+            self._passed[:, chosen],
+            None if self._model is None else self._model[:, chosen],
+        )
+
     @staticmethod
     def join(audits: Sequence[Audit]) -> Audit:
         """The audit of a batch from those of its pieces, in their order."""

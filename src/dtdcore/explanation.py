@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtdcore import explanation_file, explanation_table
 from dtdcore.audit import Audit
 from dtdcore.chosen import pick
 from dtdcore.explanation_html import explanation_html
-from dtdcore.files import write_npz
 from dtdcore.naming import explained_classes, names_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
-
-
-#: Version of the file format of `Explanation.save`.
-FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,30 +135,86 @@ class Explanation:
         """
         return self.is_conservative(rtol, atol) & self.is_positive(atol)
 
+    def __getitem__(self, key: Any) -> Explanation:
+        """The explanation of some samples: of one (a batch of one), a slice, a mask or numbers.
+
+        Raises
+        ------
+        IndexError
+            If there is no such sample.
+        """
+        chosen = np.atleast_1d(np.arange(len(self))[key])
+        if chosen.ndim > 1:
+            raise IndexError(f"samples have one axis, got an index of shape {chosen.shape}")
+
+        def pick_samples(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: pick_samples(part) for name, part in value.items()}
+            if isinstance(value, Audit):
+                return value.samples(chosen)
+            return value[chosen] if isinstance(value, np.ndarray) else value
+
+        return replace(self, **{f.name: pick_samples(getattr(self, f.name)) for f in fields(self)})
+
     def save(self, path: str | os.PathLike) -> Path:
         """Write all arrays to an .npz file (no pickle), whole or not at all; returns its path.
 
-        It holds format, relevance, inputs, output, explained, method, target (where there is
-        one), and the audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5):
-        received, passed on, absorbed by the bias, absorbed by the stabiliser, lost. Where a trained
-        relevance model took part, `audit_model` (layers, n[, k]) holds what it did not predict. Of
-        several inputs it holds relevance/NAME and inputs/NAME.
+        `Explanation.load` reads it. It holds format, relevance, inputs, output, explained, method,
+        target (where there is one), feature_names and class_names (where they are known), and the
+        audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5): received, passed on,
+        absorbed by the bias, absorbed by the stabiliser, lost. Where a trained relevance model took
+        part, `audit_model` (layers, n[, k]) holds what it did not predict. Of several inputs it
+        holds relevance/NAME and inputs/NAME.
         """
-        several = isinstance(self.inputs, dict)
-        arrays: dict[str, Any] = {"format": np.array(FORMAT)}
-        for name, (inputs, relevance) in self._by_input().items():
-            arrays[f"relevance/{name}" if several else "relevance"] = relevance
-            arrays[f"inputs/{name}" if several else "inputs"] = inputs
-        arrays |= {
-            "output": self.output,
-            "explained": self.explained,
-            "method": np.array(self.method),
-        }
-        if self.target is not None:
-            arrays["target"] = self.target
-        if self.audit is not None:
-            arrays |= audit_arrays(self.audit)
-        return write_npz(path, **arrays)
+        return explanation_file.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Explanation:
+        """Read an explanation that `save` wrote, or `dtdcore explain`.
+
+        All is as it was, but that the rules in the audit are texts.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged or holds something else.
+        """
+        return cls(**explanation_file.read(path))
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """A table with one row for each sample, target and number of the input.
+
+        Its columns are sample, target (what was explained, where it was a target), class (its name,
+        where that is known), input (where there are several), feature, value (x_p) and relevance
+        (R_p). With pandas
+
+            frame.pivot(index="sample", columns="feature", values="relevance")
+
+        is the wide form, and the sum of relevance by sample and target is `total`.
+
+        Parameters
+        ----------
+        library : "pandas" or "polars", optional
+            By default the first of them that is installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+
+        Raises
+        ------
+        ImportError
+            If none is installed.
+        ValueError
+            If the library is another.
+        """
+        return explanation_table.to_frame(self, library)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Method, inputs, outputs, targets and heatmaps as plain numbers, lists and texts."""
+        return explanation_table.to_dict(self)
 
     def plot(
         self,
@@ -256,20 +308,6 @@ class Explanation:
         if isinstance(self.inputs, dict):
             return ", ".join(f"{name} {part.shape[1:]}" for name, part in self.inputs.items())
         return str(self.inputs.shape[1:])
-
-
-def audit_arrays(audit: Audit) -> dict[str, np.ndarray]:
-    """An audit as `Explanation.save` writes it."""
-    arrays = {
-        "audit_names": np.array(audit.names, dtype=np.str_),
-        "audit_rules": np.array([str(e.rule) for e in audit], dtype=np.str_),
-        "audit": np.array(
-            [np.stack([e.received, e.passed, e.bias, e.stabiliser, e.lost], axis=-1) for e in audit]
-        ),
-    }
-    if audit.has_model:
-        arrays["audit_model"] = np.array([e.model for e in audit])
-    return arrays
 
 
 def default_tolerance(dtype: np.dtype) -> float:

@@ -14,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from dtdcore.audit import Audit
-from dtdcore.explanation import FORMAT, Explanation, audit_arrays
+from dtdcore.explanation import Explanation
+from dtdcore.explanation_file import FORMAT, audit_arrays
 from dtdcore.files import whole_file
 
 
