@@ -429,6 +429,8 @@ def test_what_changes_nothing_in_front_changes_no_heatmap(domain, dtype, rng):
         (dtd.PReLU([0.5]), (1, 2, 2), None),
         (dtd.HardSigmoid(0.25, 0.5), (1, 2, 2), dtd.ZB(0, 1)),
         (dtd.HardSwish(), (1, 2, 2), dtd.ZPlus()),
+        (dtd.AxisMap([[0.75, 0.25], [0.25, 0.75]], 1), (1, 2, 2), dtd.ZB(-1, 2)),
+        (dtd.AxisMap([[1.5, -0.5], [-0.5, 1.5]], 1), (1, 2, 2), dtd.WSquare()),
         (dtd.LpPool(2, 2), (1, 4, 4), dtd.ZPlus()),
     ],
     ids=repr,

@@ -110,6 +110,26 @@ class Tokens:
         layers += [("all", dtd.Concat(), names), dtd.ReLU(), dtd.Dense(self.v)]
         return dtd.Network(layers, (TOKENS, WIDTH))
 
+    def rolled(self):
+        """The tokens in another order, shifted there, and back: two parts that meet again."""
+        last, rest = dtd.Slice(0, TOKENS - 1, TOKENS), dtd.Slice(0, 0, TOKENS - 1)
+        roll = [TOKENS - 1, *range(TOKENS - 1)]
+        shift = dtd.ChannelAffine(np.tile(self.s, TOKENS), self.b[roll].reshape(-1))
+        layers = [(f"l{i}", layer) for i, layer in enumerate(self.linear())]
+        layers += [
+            ("last", last, "l2"),
+            ("rest", rest, "l2"),
+            ("rolled", dtd.Concat(), ["last", "rest"]),
+            ("flat", dtd.Flatten()),
+            ("shift", shift),
+            ("tokens", dtd.Reshape((TOKENS, HIDDEN))),
+            ("back", dtd.Take(0, np.argsort(roll))),
+            ("relu", dtd.ReLU()),
+            dtd.Flatten(),
+            dtd.Dense(self.v),
+        ]
+        return dtd.Network(layers, (TOKENS, WIDTH))
+
     def behind_the_parts(self):
         """Each token by a layer of its own, and one shift of all of them."""
         layers = []
@@ -134,7 +154,7 @@ class Tokens:
 def test_a_bias_behind_what_rearranges(by_token, scaled, dtype, rng):
     tokens = Tokens(rng, dtype, by_token, scaled)
     networks = [tokens.network(where) for where in ("flat", "transposed", "multiplied")]
-    networks.append(tokens.behind_the_parts())
+    networks += [tokens.behind_the_parts(), tokens.rolled()]
     if not scaled:  # a scale of one token alone is none of a convolution over all
         networks.append(tokens.in_parts())
     for network in networks:
@@ -259,10 +279,15 @@ def test_relu_behind_a_maximum_pool_is_relu_before_it(dtype, rng):
     np.testing.assert_allclose(after.output, np.maximum(before.output, 0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["average", "global", "max"])
+@pytest.mark.parametrize("kind", ["average", "global", "max", "resized"])
 def test_a_norm_behind_a_pool_is_one_before_it(kind, dtype, rng):
     """Averages take any scale by channel past them, maxima those above 0."""
-    pool = {"average": dtd.AvgPool(2), "global": dtd.GlobalPool(), "max": dtd.MaxPool(2)}[kind]
+    pool = {
+        "average": dtd.AvgPool(2),
+        "global": dtd.GlobalPool(),
+        "max": dtd.MaxPool(2),
+        "resized": dtd.AxisMap([[1.0, 0.25], [0.0, 0.75], [0.0, 0.5], [0.0, -0.5]], 1),
+    }[kind]
     scale = rng.random(4) + 0.1 if kind == "max" else rng.standard_normal(4)
     norm = dtd.ChannelAffine(scale.astype(dtype), rng.standard_normal(4).astype(dtype))
     conv = dtd.Conv(rng.standard_normal((4, 2, 3, 3)).astype(dtype))
@@ -340,6 +365,28 @@ def test_shifts_of_sums_that_cannot_be_folded_pass_relevance_on(way, dtype, rng)
         ]
         right = dtd.DeepTaylor(dtd.Network(apart, (4,)))(x, 1).relevance
         np.testing.assert_allclose(explanation.relevance, right, atol=1e-5 * np.abs(right).max())
+
+
+def test_parts_that_others_take_as_they_are(rng):
+    """One half of what a layer gives is shifted, the other half, or all of it, is used elsewhere."""
+    w, v = rng.standard_normal((4, 6)), rng.random((3, 1))
+    shift = dtd.ChannelAffine(np.ones(3), rng.random(3))
+    for first, second, folded in ((0, 3, True), (0, 2, False)):
+        layers = [
+            ("w", dtd.Dense(w)),
+            ("one", dtd.Slice(0, first, first + 3), "w"),
+            ("shift", shift),
+            ("two", dtd.Slice(0, second, second + 3), "w"),
+            ("sum", dtd.Add(), ["shift", "two"]),
+            ("relu", dtd.ReLU()),
+            ("v", dtd.Dense(v)),
+        ]
+        network = dtd.Network(layers, (4,))
+        assert ("shift" in network.merged().holders) == folded
+        x = rng.standard_normal((5, 4))
+        np.testing.assert_allclose(network.merged().forward(x), network.forward(x), rtol=1e-12)
+        y = np.maximum((x @ w)[:, :3] + shift.shift + (x @ w)[:, second : second + 3], 0) @ v
+        np.testing.assert_allclose(network.forward(x), y, rtol=1e-12)
 
 
 def test_what_stays_is_named_with_what_it_takes(rng):

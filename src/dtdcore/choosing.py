@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.domains import Box, Domain, NonNegative
+from dtdcore.layers import ChannelAffine
 from dtdcore.mapping import has_arrays, hull, is_mapped, known, mapped, meets_weights
 from dtdcore.network import Network
 from dtdcore.presets import PRESETS, defaults, first_layers, last_layers
@@ -27,8 +28,8 @@ def domain_rules(
 
     Linear layers that meet the input, at most rearranged, scaled, pooled or activated, take the
     rule of its domain, which is mapped alike; all others z⁺. A layer that meets the input and
-    hidden values at once takes z⁺. Sums and average pools of inputs that have no weights of their
-    own take z⁺ for inputs ≥ 0, else w²: equal shares, so that nothing is lost at the ends of a box.
+    hidden values at once takes z⁺. Sums, averages and resizing of inputs, which have learned
+    nothing, take z⁺ for inputs ≥ 0, else w²: nothing is lost at the ends of a box.
     """
     m = len(network.inputs)
     shapes = None if network.output_shape is None else network.shapes(network.input_shape)
@@ -46,8 +47,9 @@ def domain_rules(
             rules.append(None)
         elif not inputs_alone:
             rules.append(ZPlus())
-        elif node.layer.grows:
-            rules.append(ZPlus() if isinstance(hull(sources), NonNegative) else WSquare())
+        elif not (node.layer.needs_rule or isinstance(node.layer, ChannelAffine)):
+            proportional = node.layer.grows and isinstance(hull(sources), NonNegative)
+            rules.append(ZPlus() if proportional else WSquare())
         else:
             shape = None if shapes is None else shapes[node.sources[0]]
             rules.append(_rule_of(hull(sources), shape, node, dtype))

@@ -160,34 +160,42 @@ class Folding:
     def _before(self, value: int, user: int, scaling: Scaling) -> dict[int, Layer | None] | None:
         """New layers (None: the same) that make a value a scaling of itself; None: there are none.
 
-        `user` is the layer that asks; others must not notice.
+        `user` is the layer that asks; what others take of the value must not change.
         """
-        if not self._changes_freely(value) or not self._alone(value, user, scaling):
-            return None
-        layer = self.layers[value]
-        own = None if value in self._stay else scaling_of(layer, self._shape(value))
-        if own is not None:
-            new = _or_none(lambda: own.then(scaling).layer(layer.dtype))
-            return None if new is None else {value: new}
-        sources = self._sources(value)
-        if layer.rearranges:
-            parts = self._parts(layer, scaling, sources)
-        elif _commutes(layer, scaling):
-            parts = [_spread(scaling, self._shape(sources[0]))]
-        else:
-            new = _or_none(lambda: layer.scaled_outputs(*_numbers(scaling, layer, "outputs")))
-            return None if new is None else {value: new}
-        if parts is None:
-            return None
-        layers: dict[int, Layer | None] = {value: None}
-        for source, part in zip(sources, parts, strict=True):
-            if part is None:
-                continue
-            found = self._before(source, value, part)
-            if found is None or not layers.keys().isdisjoint(found):
+        #: For values that must change: who asks, by which of its sources, for which scaling.
+        asked: dict[int, dict[tuple[int, int], Scaling]] = {value: {(user, 0): scaling}}
+        layers: dict[int, Layer | None] = {}
+        while asked:
+            value = max(asked)  # all that use it have asked by now
+            asking = asked.pop(value)
+            together = self._together(value, asking)
+            if together is None:
                 return None
-            layers |= found
+            layer, sources = self.layers[value], self._sources(value)
+            own = None if value in self._stay else scaling_of(layer, self._shape(value))
+            if own is None and layer.rearranges:
+                parts = self._parts(layer, together, sources)
+            elif own is None and _commutes(layer, together):
+                parts = [_spread(together, self._shape(sources[0]))]
+            else:
+                layers[value] = _or_none(lambda: self._scaled(layer, own, together))  # noqa: B023
+                if layers[value] is None:
+                    return None
+                continue
+            if parts is None:
+                return None
+            layers[value] = None
+            for place, (source, part) in enumerate(zip(sources, parts, strict=True)):
+                if part is not None:
+                    asked.setdefault(source, {})[value, place] = part
         return layers
+
+    @staticmethod
+    def _scaled(layer: Layer, own: Scaling | None, scaling: Scaling) -> Layer | None:
+        """A layer that gives the scaling of what `layer` gives, which may be a scaling itself."""
+        if own is not None:
+            return own.then(scaling).layer(layer.dtype)
+        return layer.scaled_outputs(*_numbers(scaling, layer, "outputs"))
 
     def _parts(
         self, layer: Layer, scaling: Scaling, sources: list[int]
@@ -196,25 +204,47 @@ class Folding:
             return pulled(layer, scaling, self._shapes(sources))
         return [scaling] if isinstance(layer, Identity) else None
 
-    def _alone(self, value: int, user: int, scaling: Scaling) -> bool:
-        """Does no other layer take any of the numbers that a scaling changes?"""
-        others = [other for other in self._users(value) if other != user]
-        if others and self.shapes is None:
-            return False
-        changes = scaling.changes
-        for other in others:
-            layer, sources = self.layers[other], self._sources(other)
-            if not layer.rearranges or scaling_of(layer, self._shape(other)) is not None:
-                return False
-            start = 0
-            taken = sources_of(layer, self._shapes(sources))
-            for source in sources:
-                size = int(np.prod(self.shapes[source]))
-                own = taken[(taken >= start) & (taken < start + size)] - start
-                if source == value and np.any(changes.reshape(-1)[own]):
-                    return False
-                start += size
-        return True
+    def _together(self, value: int, asking: dict[tuple[int, int], Scaling]) -> Scaling | None:
+        """The one scaling of a value that gives each of its users what it asks for.
+
+        None where users take the same number and want it differently, or want nothing changed.
+        """
+        users = self._users(value)
+        if not self._changes_freely(value):
+            return None
+        if len(asking) == 1:
+            ((user, _), scaling), *_ = asking.items()
+            if users == [user] and self._sources(user).count(value) == 1:
+                return scaling
+        if self.shapes is None:
+            return None
+        shape = self.shapes[value]
+        scale, shift = np.ones(shape), np.zeros(shape)
+        for scaling in asking.values():
+            changes = scaling.changes
+            scale[changes], shift[changes] = scaling.scale[changes], scaling.shift[changes]
+        neutral = Scaling(np.ones(shape), np.zeros(shape))
+        for user in users:
+            sources = self._sources(user)
+            for place, source in enumerate(sources):
+                if source == value:
+                    wanted = asking.get((user, place), neutral)
+                    wrong = (wanted.scale != scale) | (wanted.shift != shift)
+                    if np.any(wrong[self._taken_of(user, sources, place)]):
+                        return None
+        return Scaling(scale, shift)
+
+    def _taken_of(self, user: int, sources: list[int], place: int) -> np.ndarray:
+        """Which numbers of one of its sources a layer takes."""
+        layer, shapes = self.layers[user], self._shapes(sources)
+        if not layer.rearranges or scaling_of(layer, self._shape(user)) is not None:
+            return np.ones(shapes[place], bool)
+        start = sum(int(np.prod(shape)) for shape in shapes[:place])
+        size = int(np.prod(shapes[place]))
+        ids = sources_of(layer, shapes)
+        taken = np.zeros(size, bool)
+        taken[ids[(ids >= start) & (ids < start + size)] - start] = True
+        return taken.reshape(shapes[place])
 
     # ---- into the layers behind
 

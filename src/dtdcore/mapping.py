@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.domains import Box, Domain, NonNegative, Reals
-from dtdcore.layers import ChannelAffine, Layer, Multiply, Pad
+from dtdcore.layers import AxisMap, ChannelAffine, Layer, Multiply, Pad
 from dtdcore.layers.activations import Activation
 
 Shape = tuple[int, ...]
@@ -30,7 +30,7 @@ class Image(Box):
 
 def is_mapped(layer: Layer) -> bool:
     """Are the outputs of a layer the inputs still, at most moved, scaled, pooled or activated?"""
-    return layer.rearranges or layer.grows or isinstance(layer, ChannelAffine)
+    return layer.rearranges or layer.grows or isinstance(layer, AxisMap | ChannelAffine)
 
 
 def mapped(
@@ -44,6 +44,8 @@ def mapped(
     """
     if isinstance(layer, Activation) and not layer.rearranges:
         return _activated(layer, domains[0], shapes, dtype)
+    if isinstance(layer, AxisMap) and not layer.grows:
+        return Reals()
     same = all(domain == domains[0] for domain in domains)
     boxes = all(isinstance(domain, Box) for domain in domains)
     moves = layer.rearranges and not isinstance(layer, Pad | Multiply)

@@ -113,6 +113,25 @@ class AxisMap(Layer):
         return self.weight.dtype
 
     @property
+    def grows(self) -> bool:
+        """Where no weight is below 0, as in linear resizing."""
+        return bool(np.all(self.weight >= 0))
+
+    @property
+    def averages(self) -> bool:
+        """Where the weights of each output are parts of 1."""
+        return self.grows and self._keeps_constants
+
+    @property
+    def _keeps_constants(self) -> bool:
+        """Σ_i w_ij = 1 for every output, to rounding."""
+        return bool(np.allclose(self.weight.sum(axis=0, dtype=np.float64), 1, rtol=1e-6, atol=0))
+
+    def commutes(self, scale: np.ndarray, shift: np.ndarray) -> bool:
+        """Along pixels, and for shifts where the weights add up to 1: see `Layer.commutes`."""
+        return self.axis > 0 and (self._keeps_constants or not np.any(shift))
+
+    @property
     def parameters(self) -> int:
         """0: nothing was learned."""
         return 0
