@@ -301,9 +301,9 @@ def test_results_can_be_read(picture_net, pictures, tmp_path):
 
 def test_figure(picture_net, pictures, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra plot)")
-    methods = {"heatmap": pictures, "random": "random"}
+    methods = {"heatmap": pictures, "$x$": "random"}
     compared = compare(picture_net, pictures, methods, **OPTIONS)
-    figure = compared.plot(title="seven pictures")
+    figure = compared.plot(title="seven pictures, $5 each, $7 in all")
     assert [axes.get_title() for axes in figure.axes] == [
         "most relevant first",
         "least relevant first",
@@ -311,7 +311,9 @@ def test_figure(picture_net, pictures, tmp_path):
     drawn = figure.axes[0].lines[0].get_xydata()
     curve = compared.curves["heatmap"]["most"]
     np.testing.assert_allclose(drawn, np.stack([100 * curve.fraction, curve.scores.mean(0)], 1))
-    assert [text.get_text() for text in figure.axes[0].get_legend().texts] == list(methods)
+    entries = figure.axes[0].get_legend().texts
+    assert [text.get_text() for text in entries] == list(methods)
+    assert not any(text.get_parse_math() for text in entries)
     figure.savefig(tmp_path / "curves.png")
     assert len(curve.plot().axes) == 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtdcore.evaluate.curves import Curve, order_name
-from dtdcore.plot_parts import new_figure, put
+from dtdcore.plot_parts import as_text, new_figure, put
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,8 @@ def draw_curves(
     grid[0].set_ylabel(_SCORES[score])
     if any(first):
         for entry in grid[0].legend(fontsize=8, frameon=False).get_texts():
-            put(entry.set_text, entry.get_text())
+            (name,), style = as_text([entry.get_text()])
+            entry.set(text=name, **style)
     if title is not None:
         put(figure.suptitle, title, fontsize=11)
     return figure
