@@ -105,7 +105,7 @@ def test_pictures_are_cut_into_patches(folder, tmp_path, capsys):
     assert run(folder, folder / "picture.npz", tmp_path, *options, "--target", "0") == 1
     printed = capsys.readouterr()
     assert "3 samples, 16 of 16 regions" in printed.out
-    assert "left out: broken" in printed.err
+    assert "dtdcore: failed: broken" in printed.err
     content = json.loads((tmp_path / "out" / "evaluate.json").read_text())
     assert [entry["name"] for entry in content["failures"]] == ["broken"]
     assert [entry["name"] for entry in content["inputs"]] == ["0", "1", "2"]

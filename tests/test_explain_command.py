@@ -168,9 +168,11 @@ def test_broken_picture_among_good_ones(place, capsys):
 
 def test_nothing_could_be_explained(place, capsys):
     Path("photos/a.png").write_bytes(b"no picture")
-    assert run("net.onnx", "photos/a.png") == 2
-    assert "nothing could be explained" in capsys.readouterr().err
-    assert os.listdir("heatmaps") == []
+    assert run("net.onnx", "photos/a.png") == 1
+    error = capsys.readouterr().err
+    assert "dtdcore: failed: a: cannot be read as a picture" in error
+    assert error.endswith("dtdcore: error: nothing could be explained: all of 1 failed\n")
+    assert not Path("heatmaps").exists()
 
 
 def test_results_are_not_overwritten(place, capsys):
@@ -274,19 +276,35 @@ def test_what_is_lost_is_said_and_strict_fails(place, capsys):
         (["net.onnx", "empty"], "the folder empty holds no pictures"),
         (["net.onnx", "photos", "--out", "labels.txt"], "choose another --out"),
         (["net.onnx", "photos", "--method", "sensitivity", "--strict"], "has no audit"),
-        (["net.onnx", "grey.npy"], "the network takes (n, 3, 8, 8)"),
-        (["net.onnx", "pixels.npy"], "the file fits the domain of --preset none"),
     ],
 )
 def test_errors_say_what_to_do(place, capsys, arguments, message):
     Path("empty").mkdir()
-    np.save("grey.npy", np.zeros((2, 1, 8, 8), np.float32))
-    np.save("pixels.npy", np.full((2, 3, 8, 8), 200, np.float32))
     before = sorted(place.rglob("*"))
     assert run(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("grey", np.zeros((2, 1, 8, 8), np.float32), "the network takes (n, 3, 8, 8)"),
+        ("pixels", np.full((2, 3, 8, 8), 200, np.float32), "the domain of --preset none"),
+    ],
+)
+def test_all_fail(place, capsys, name, values, message):
+    """What is wrong with every input is said, the status is 1, and nothing is written."""
+    np.save(f"{name}.npy", values)
+    before = sorted(place.rglob("*"))
+    assert run("net.onnx", f"{name}.npy") == 1
+    error = capsys.readouterr().err
+    assert message in error and "nothing could be explained" in error
+    assert error.count("dtdcore: failed:") == 1  # samples that share a reason share a line
+    assert sorted(place.rglob("*")) == before
+    assert run("net.onnx", f"{name}.npy", "photos") == 1  # the others are explained
+    assert content("heatmaps/heatmaps.npz")["files"].tolist() == ["a", "b", "c"]
 
 
 def test_unknown_method(place, capsys):
@@ -394,7 +412,7 @@ def test_force_leaves_nothing_of_an_earlier_run(place):
     assert sorted(os.listdir("heatmaps")) == names
     for name in "ac":
         Path(f"photos/{name}.png").write_bytes(b"no picture")
-    assert run("net.onnx", "photos", "--force") == 2
+    assert run("net.onnx", "photos", "--force") == 1
     assert os.listdir("heatmaps") == ["note.txt"]
 
 

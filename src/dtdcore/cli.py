@@ -3,7 +3,7 @@
 """The command `dtdcore`: experiments on real data, and what runs here.
 
 Answers go to the standard output, everything else to the standard error. Exit status: 0 done;
-1 done, but for inputs that could not be read or explained; 2 wrong arguments, or a model, data, a
+1 some or all inputs could not be read or explained; 2 wrong arguments, or a model, data, a
 folder or a package that is missing or wrong, said in one line; 130 interrupted.
 """
 
@@ -13,20 +13,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from dtdcore._version import __version__
-from dtdcore.commands import demo, evaluate, explain, info, mnist, titanic
-from dtdcore.downloads import WrongFileError
-from dtdcore.jobs import UserError
 
-_COMMANDS = {
-    "explain": explain,
-    "evaluate": evaluate,
-    "demo": demo,
-    "mnist": mnist,
-    "titanic": titanic,
-    "info": info,
-}
+_COMMANDS = ("explain", "evaluate", "demo", "mnist", "titanic", "info")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"dtdcore {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, module in _COMMANDS.items():
+    for name in _COMMANDS:
+        module = import_module(f"dtdcore.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
@@ -46,6 +38,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        print("dtdcore: interrupted", file=sys.stderr)
+        return 130
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    # Imports that take a while stand here, where an interruption is one line.
+    from dtdcore.downloads import WrongFileError
+    from dtdcore.jobs import AllFailedError, UserError
+
     for stream in (sys.stdout, sys.stderr):  # a name or a Σ that a terminal lacks stops nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -59,13 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ImportError, WrongFileError, UserError) as error:
         print(f"dtdcore: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except AllFailedError as error:
+        print(f"dtdcore: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     except MemoryError as error:
         text = f"not enough memory: {error}" if str(error) else "not enough memory"
         print(f"dtdcore: error: {text}; a smaller --batch needs less", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("dtdcore: interrupted", file=sys.stderr)
-        return 130
     return status
 
 

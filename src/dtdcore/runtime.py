@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 
 import numpy as np
 
@@ -61,13 +62,20 @@ def read_environment() -> None:
         If a value is unknown, or this machine cannot run the level asked for.
     """
     isa = os.environ.get("DTDCORE_ISA")
-    if isa:
+    if isa is not None:
         try:
             _core.select_isa(isa)
         except ValueError as error:
-            raise ImportError(f"DTDCORE_ISA={isa!r}: {error}") from None
+            raise _wrong("DTDCORE_ISA", isa, str(error)) from None
     threads = os.environ.get("DTDCORE_NUM_THREADS")
-    if threads:
-        if not threads.isascii() or not threads.isdigit() or not 0 < int(threads) <= MOST_THREADS:
-            raise ImportError(f"DTDCORE_NUM_THREADS={threads!r}: give a whole number of at least 1")
+    if threads is not None:
+        if not re.fullmatch(r"0*[1-9][0-9]{0,5}", threads) or int(threads) > MOST_THREADS:
+            raise _wrong(
+                "DTDCORE_NUM_THREADS", threads, f"give a whole number from 1 to {MOST_THREADS}"
+            )
         _core.set_num_threads(int(threads))
+
+
+def _wrong(variable: str, value: str, why: str) -> ImportError:
+    """The error for an environment variable. With the package's name it is one line of `-m`."""
+    return ImportError(f"{variable}={value!r}: {why}, or unset it", name="dtdcore")

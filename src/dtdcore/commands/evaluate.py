@@ -17,6 +17,7 @@ from dtdcore.evaluate.perturbation import SCORES
 from dtdcore.experiments.reports import print_json, write_figure, write_json
 from dtdcore.jobs import UserError, user_errors
 from dtdcore.jobs.evaluating import RANDOM, evaluate, make_methods
+from dtdcore.jobs.failures import failure_lines
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS
 from dtdcore.jobs.output_folder import make_folder
@@ -28,12 +29,23 @@ watch the output that was explained: the faster it falls, the better. Also least
 in random order. Prints a table of the areas over the curves with confidence bands; writes
 curves.png, curves.npz and evaluate.json. Results depend on --fill: try several."""
 
+EPILOG = """example:
+  dtdcore evaluate googlenet.onnx photos/ --preset caffe --fill mean --steps 40
+      --methods deep-taylor,sensitivity,random --out comparison/
+  dtdcore evaluate titanic.npz passengers.csv --columns class,sex,age,fare --fill 0
+
+exit status: 0 all inputs are evaluated; 1 some or all could not be read, each said with its reason
+(the others are evaluated); 2 wrong arguments, or a model or folder that is missing or wrong; 130
+interrupted"""
+
 _FILES = ("curves.png", "curves.npz", "evaluate.json")
 _METHODS = "deep-taylor,sensitivity,gradient-times-input,random"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_model_arguments(parser)
     ours = parser.add_argument_group("evaluation")
     ours.add_argument(
@@ -105,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"argument --orders: expected most, least or both, got {arguments.orders!r}"
         )
-    job = open_job(arguments)
+    job = open_job(arguments, arguments.out)
     if job.target.top not in (None, 1) or job.target.other is not None:
         raise UserError("argument --target: one class is perturbed, give top1, a number or a name")
     names = [name.strip() for name in arguments.methods.split(",")]
@@ -113,8 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     perturbation = _perturbation(arguments, job)
     make_folder(arguments.out)
     result = evaluate(job.network, job.batches(), methods, job.target.number, perturbation, orders)
-    for name, reason in result.failures:
-        note(f"left out: {name}: {reason}")
+    for line in failure_lines(result.failures):
+        note(f"dtdcore: failed: {line}")
     content = {"model": arguments.model.name} | result.as_json()
     title = f"{arguments.model.stem}, {len(result.names)} inputs, fill: {_name(perturbation.fill)}"
     figure, arrays, numbers = (arguments.out / name for name in _FILES)

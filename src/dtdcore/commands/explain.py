@@ -12,9 +12,10 @@ from dtdcore.commands.arguments import note
 from dtdcore.commands.model_arguments import add_model_arguments, open_job
 from dtdcore.experiments.reports import print_json
 from dtdcore.explainers import Explainer
-from dtdcore.jobs import UserError, user_errors
+from dtdcore.jobs import AllFailedError, UserError, user_errors
 from dtdcore.jobs.explaining import Outcome
 from dtdcore.jobs.explaining import run as explain_all
+from dtdcore.jobs.failures import failure_lines
 from dtdcore.jobs.findings import as_json, counts, hints, table
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.methods import METHODS, explainer, redistributes
@@ -31,8 +32,9 @@ EPILOG = """example:
   dtdcore explain googlenet.onnx photos/ --preset caffe --labels synset_words.txt
       --method deep-taylor --method sensitivity --out heatmaps/
 
-exit status: 0 all inputs are explained; 1 some could not be, each said in a line; 2 wrong
-arguments, or nothing is explained"""
+exit status: 0 all inputs are explained; 1 some or all could not be, each said with its reason (the
+others are explained); 2 wrong arguments, or a model or folder that is missing or wrong; 130
+interrupted"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = list(dict.fromkeys(name for names in chosen for name in names))
     if arguments.strict and not any(map(redistributes, methods)):
         raise UserError(f"--strict is for deep-taylor and lrp: {methods[0]} has no audit")
-    job = open_job(arguments)
+    job = open_job(arguments, arguments.out)
     pictures = not arguments.no_pictures
     if pictures:
         require("PIL", "explain")
@@ -106,6 +108,7 @@ def _report(arguments: argparse.Namespace, job: Job, outcome: Outcome) -> int:
             "model": str(arguments.model),
             "preprocessing": None if job.preprocessing is None else job.preprocessing.formula(),
             "domain": repr(job.domain),
+            "columns": list(job.network.feature_names) or None,
             "results": [as_json(found) for found in outcome.findings],
             "failures": [{"name": name, "reason": why} for name, why in outcome.failures],
             "written": [str(path) for path in outcome.written],
@@ -117,13 +120,16 @@ def _report(arguments: argparse.Namespace, job: Job, outcome: Outcome) -> int:
         note(text)
     for text in hints(outcome.findings):
         note(f"note: {text}")
-    for name, why in outcome.failures:
-        note(f"dtdcore: failed: {name}: {why}")
+    for line in failure_lines(outcome.failures):
+        note(f"dtdcore: failed: {line}")
     if outcome.written:
-        note(f"wrote {len(outcome.written)} files to {arguments.out}")
+        files = "1 file" if len(outcome.written) == 1 else f"{len(outcome.written)} files"
+        note(f"wrote {files} to {arguments.out}")
     if not outcome.findings:
-        note("dtdcore: error: nothing could be explained")
-        return 2
+        raise AllFailedError(f"nothing could be explained: all of {job.total} failed")
+    if outcome.failures:
+        explained = len({found.name for found in outcome.findings})
+        note(f"dtdcore: {explained} of {job.total} inputs are explained")
     return 1 if outcome.failures else 0
 
 

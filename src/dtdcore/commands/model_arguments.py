@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from dtdcore.commands.arguments import note, positive, whole
 from dtdcore.convenience import load
 from dtdcore.domains import Box, Domain, NonNegative, Reals
 from dtdcore.jobs import UserError, user_errors
-from dtdcore.jobs.checking import check_values
+from dtdcore.jobs.columns import parse_columns
 from dtdcore.jobs.inputs import Source, find_inputs
 from dtdcore.jobs.job import Job
 from dtdcore.jobs.labels import parse_target, read_labels
 from dtdcore.jobs.producers import preset_of_producer
+from dtdcore.jobs.side_by_side import side_by_side
 from dtdcore.network import Network
 from dtdcore.preprocessing import (
     LAYOUTS,
@@ -48,7 +48,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         metavar="INPUTS",
         nargs="+",
-        help="pictures, folders of them, globs, .npy, .npz or .csv files",
+        help="pictures; folders of them, with the folders inside (their names are part of the "
+        "results' names, and no labels); globs; .npy, .npz, .csv or .tsv files",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="names of classes, one a line")
     parser.add_argument(
@@ -80,7 +81,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "below 0 needs the form --domain=-1,1",
     )
     known.add_argument("--array", metavar="NAME", help="the array to take from .npz files")
-    known.add_argument("--columns", type=_names, metavar="A,B,C", help="columns of .csv files")
+    known.add_argument(
+        "--columns",
+        type=parse_columns,
+        metavar="A,B,C",
+        help="columns of .csv and .tsv files, in the order of the network's inputs: names, globs "
+        "such as 'pixel*', or numbers from 0, alone or as in Python (1:5 are the second to the "
+        "fifth column). Default: by name where the network knows names, else all columns, which "
+        "must be numbers and as many as the network takes",
+    )
     work = parser.add_argument_group("work")
     work.add_argument(
         "--output-tensor", metavar="NAME", help="the tensor of an ONNX model to explain"
@@ -101,10 +110,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_job(arguments: argparse.Namespace) -> Job:
-    """Read the model, find the inputs and check everything, before any work.
+def open_job(arguments: argparse.Namespace, out: Path | None = None) -> Job:
+    """Read the model, find the inputs and check the options, before any work.
 
-    Sets the number of threads.
+    Sets the number of threads. What globs and folders find in the folder of results, `out`, is left
+    out.
 
     Raises
     ------
@@ -127,11 +137,8 @@ def open_job(arguments: argparse.Namespace) -> Job:
             raise
         hint = "inputs= is --input-tensor NAME=3,224,224 here, outputs= is --output-tensor NAME"
         raise UserError(f"{error} ({hint})") from None
-    if len(network.inputs) > 1:
-        raise UserError(
-            f"{arguments.model} has the inputs {', '.join(network.inputs)}: networks of one input "
-            "can be explained here (choose one with --input-tensor), others from Python"
-        )
+    with user_errors(f"{arguments.model}: "):
+        network = side_by_side(network)
     shape = network.input_shape
     classes = None if network.output_shape is None else math.prod(network.output_shape)
     labels = list(network.class_names) or None
@@ -146,14 +153,21 @@ def open_job(arguments: argparse.Namespace) -> Job:
         if target.other is not None and network.output_shape is not None:
             resolve(target.other, 1, network.output_shape)  # before any input is read
         sources = find_inputs(
-            arguments.inputs, shape, array=arguments.array, columns=arguments.columns, note=note
+            arguments.inputs,
+            shape,
+            array=arguments.array,
+            columns=arguments.columns,
+            known=network.feature_names,
+            out=out,
+            note=note,
         )
+        tables = {source.columns for source in sources if source.columns is not None}
+        if len(tables) == 1 and not network.feature_names:
+            (network.feature_names,) = tables  # explanations and their files keep them
         if any(source.kind == "picture" for source in sources):
-            large = require("PIL.Image", "explain").DecompressionBombWarning
-            warnings.simplefilter("ignore", large)  # an error follows where it is far too large
+            require("PIL", "explain")
         preprocessing = _preprocessing(arguments, network, sources)
         domain = _choose_domain(arguments.domain, preprocessing, sources)
-        check_values(sources, domain)
     size = math.prod(shape) if shape is not None else _NUMBERS
     batch = arguments.batch or max(1, min(256, _NUMBERS // max(1, size)))
     return Job(network, sources, preprocessing, domain, labels, target, batch, arguments.max_memory)
@@ -247,10 +261,6 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers such as 1,2,3, got {text!r}") from None
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
 
 
 def _tensor(text: str) -> str | dict[str, tuple[int, ...]]:

@@ -12,6 +12,14 @@ class UserError(ValueError):
     """Something that the user gave is wrong; the command line says it in one line."""
 
 
+class OptionError(ValueError):
+    """A file can be read only where an option says how."""
+
+
+class AllFailedError(Exception):
+    """Every input failed; the command line says so in one line."""
+
+
 @contextmanager
 def user_errors(prefix: str = "") -> Iterator[None]:
     """Turn what is wrong with user input, and numbers that overflow, into `UserError`."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dtdcore.arrays import cast, check_count
+from dtdcore.arrays import check_count
+from dtdcore.domains import Domain, Reals
+from dtdcore.jobs.checking import check_sample, what_fits
 from dtdcore.jobs.inputs import Source
 from dtdcore.preprocessing import Preprocessing
 
@@ -41,7 +43,9 @@ class Batch:
 class Batches:
     """All inputs in batches: iterate once. A next batch is read while the caller works on one.
 
-    No more than two batches are in memory, and one .npz file.
+    No more than two batches are in memory, and one .npz file. A sample that cannot be read, that is
+    of another shape, or that holds numbers that are not finite or outside the domain is a failure
+    of its own.
     """
 
     def __init__(
@@ -51,14 +55,18 @@ class Batches:
         shape: tuple[int, ...] | None,
         size: int,
         dtype: np.dtype,
+        domain: Domain,
     ) -> None:
         self.sources, self.preprocessing, self.shape = sources, preprocessing, shape
+        self.domain = domain
         self.size, self.dtype = check_count(size, "size"), np.dtype(dtype)
         #: Samples in all.
         self.total = sum(source.count for source in sources)
         #: Name and reason of each sample that could not be read, so far.
         self.failures: list[tuple[str, str]] = []
-        self._opened: tuple[Source, np.ndarray] | None = None
+        #: The source that is open, its numbers (or why it has none), and what would fit them.
+        self._opened: tuple[Source, np.ndarray | None, str] | None = None
+        self._hint: str | None = None
         self._sample_shape: tuple[int, ...] | None = None
         if preprocessing is None and any(source.holds_pictures for source in sources):
             raise ValueError("pictures need a preprocessing")
@@ -111,7 +119,7 @@ class Batches:
                     )
                 self._sample_shape = sample.shape
                 read.append((source, index, sample))
-            except (ValueError, OSError, MemoryError) as error:
+            except (ValueError, TypeError, LookupError, OSError, MemoryError) as error:
                 failures.append((source.sample_name(index), " ".join(str(error).split())))
         if not read:
             return None, failures
@@ -128,16 +136,34 @@ class Batches:
         return Batch(names, x, pictures, first.columns, paths), failures
 
     def _sample(self, source: Source, index: int) -> np.ndarray:
-        if source.kind == "picture":
-            pixels = self.preprocessing.picture(source.path)
-        else:
-            if self._opened is None or self._opened[0] is not source:
-                self._opened = source, source.load()
-            values = np.asarray(self._opened[1][index])
-            if source.kind != "pictures":
-                return cast(values, self.dtype, "it") if values.dtype.kind == "f" else values
-            pixels = self.preprocessing.picture(values)
-        return pixels
+        if source.damage is None and source.kind == "picture":
+            return self.preprocessing.picture(source.path)
+        if index in source.problems:
+            raise ValueError(source.problems[index])
+        values = self._numbers(source)
+        if source.kind == "pictures":
+            return self.preprocessing.picture(np.asarray(values[index]))
+
+        def hint() -> str:
+            if self._hint is None:
+                self._hint = what_fits(values)
+            return self._hint
+
+        sample = np.asarray(values[index])
+        return check_sample(sample, self.domain, self.dtype, source.columns, hint)
+
+    def _numbers(self, source: Source) -> np.ndarray:
+        """All numbers of an array or table, read once; why there are none is said for each."""
+        if self._opened is None or self._opened[0] is not source:
+            try:
+                self._opened = source, source.load(), ""
+            except ValueError as error:
+                self._opened = source, None, str(error)
+            self._hint = None
+        _, values, damage = self._opened
+        if values is None:
+            raise ValueError(damage)
+        return values
 
 
 def _alike(one: Source, other: Source) -> bool:
@@ -150,6 +176,7 @@ def batches(
     shape: tuple[int, ...] | None,
     size: int,
     dtype: np.dtype = np.float32,
+    domain: Domain | None = None,
 ) -> Batches:
     """All inputs in batches of at most `size` samples, in order, read lazily.
 
@@ -164,10 +191,13 @@ def batches(
     size : int
     dtype : numpy.dtype
         What x comes in.
+    domain : Domain, optional
+        Where numbers lie; others are failures. Default: all reals.
 
     Returns
     -------
     Batches
         Iterate over it once; `failures` then names what could not be read.
     """
-    return Batches(sources, preprocessing, shape, size, dtype)
+    domain = Reals() if domain is None else domain
+    return Batches(sources, preprocessing, shape, size, dtype, domain)

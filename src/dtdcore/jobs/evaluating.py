@@ -13,8 +13,9 @@ import numpy as np
 from dtdcore.class_labels import output_numbers
 from dtdcore.domains import Domain
 from dtdcore.evaluate import Comparison, Perturbation, compare
-from dtdcore.jobs import UserError, user_errors
+from dtdcore.jobs import AllFailedError, UserError, user_errors
 from dtdcore.jobs.batches import Batches
+from dtdcore.jobs.failures import failure_lines
 from dtdcore.jobs.methods import METHODS, explainer, redistributes
 from dtdcore.network import Network
 
@@ -83,8 +84,10 @@ def evaluate(
 
     Raises
     ------
+    AllFailedError
+        If no input can be read.
     UserError
-        If no input can be read, or an option does not fit them.
+        If an option does not fit them.
     """
     names: list[str] = []
     parts = []
@@ -92,8 +95,7 @@ def evaluate(
         names += part.names
         parts.append(part.x)
     if not parts:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in inputs.failures)
-        raise UserError(f"none of the inputs can be read: {reasons}")
+        raise AllFailedError("no input is left: " + "; ".join(failure_lines(inputs.failures)))
     with user_errors():
         options = {name: getattr(perturbation, name) for name in perturbation.__dataclass_fields__}
         comparison = compare(

@@ -4,22 +4,24 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from dtdcore.files import DAMAGE
+from dtdcore.jobs import OptionError
+from dtdcore.jobs.columns import choose_columns
+from dtdcore.jobs.searching import TABLES, find_files
 from dtdcore.jobs.tables import read_table
 from dtdcore.pictures import SUFFIXES
 
-ARRAYS = (".npy", ".npz")
-TABLES = (".csv",)
 #: Names of the array that is taken from an .npz file of several.
 ARRAY_NAMES = ("x", "inputs", "images")
 
@@ -39,9 +41,10 @@ class Source:
     member: str | None = None
     #: A single sample, without a batch axis.
     single: bool = False
-    #: Names of a table's columns, and its numbers.
+    #: Names of a table's columns, its numbers, and what is wrong with rows, by their number from 0.
     columns: tuple[str, ...] | None = None
     values: np.ndarray | None = field(default=None, repr=False)
+    problems: dict[int, str] = field(default_factory=dict, repr=False)
     #: Why the file cannot be read; it counts as one sample.
     damage: str | None = None
 
@@ -63,6 +66,8 @@ class Source:
     def load(self) -> np.ndarray:
         """All numbers of an array or table, batch axis first; of an .npy file as a memory map.
 
+        An array in an .npz file is unpacked here, each time, and nowhere else.
+
         Raises
         ------
         ValueError
@@ -72,7 +77,14 @@ class Source:
             raise ValueError(self.damage)
         if self.values is not None:
             return self.values
-        array = _load_array(self.path, self.member)[0]
+        try:
+            if self.member is None:
+                array = np.load(self.path, allow_pickle=False, mmap_mode="r")
+            else:
+                with open(self.path, "rb") as raw, np.load(raw, allow_pickle=False) as content:
+                    array = content[self.member]
+        except DAMAGE as error:
+            raise ValueError(f"{self.path} cannot be read: {error}") from None
         return array[None] if self.single else array
 
 
@@ -82,6 +94,8 @@ def find_inputs(
     *,
     array: str | None = None,
     columns: Sequence[str] | None = None,
+    known: Sequence[str] = (),
+    out: str | os.PathLike | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Source]:
     """The inputs that files, folders and globs name, each file once.
@@ -89,120 +103,86 @@ def find_inputs(
     Parameters
     ----------
     patterns : sequence of paths
-        Pictures, .npy, .npz and .csv files; folders, of which the pictures are taken, in the
-        order of their names, without hidden ones; globs ("**" too).
+        Pictures, .npy, .npz, .csv and .tsv files; folders, of which the pictures are taken, with
+        those in folders inside, in the order of their names, without hidden ones; globs ("**" too).
     shape : tuple of int, optional
         Shape of one input of the network. Arrays and tables must have it, but for arrays of
         8-bit pixels with channels last (or none, for networks of one channel): they are pictures.
     array : str, optional
         The array to take from .npz files: by default the only one, or that called x, inputs or
         images.
-    columns : sequence of str, optional
-        The columns to take from tables: see `read_table`.
+    columns, known : sequence of str, optional
+        The columns to take from tables, and the names that the network knows for them: see
+        `choose_columns`.
+    out : path, optional
+        The folder of results: what folders and globs find there is left out.
     note : callable, optional
-        Told how many pictures a folder holds, and what a glob left out.
+        Told how many pictures a folder holds, what a glob left out, and which columns are used.
 
     Returns
     -------
     list of Source
-        A damaged file is among them, `damage` says why.
+        A file that cannot be read, or of another shape, is among them, `damage` says why.
 
     Raises
     ------
     ValueError
-        If there is nothing, or a file is of no known kind or of another shape.
+        If there is nothing, a file is of no known kind, or none of the tables (or of the .npz
+        files) can be read without an option.
     FileNotFoundError
         If a pattern names nothing.
     """
-    if not patterns:
-        raise ValueError("no inputs are given")
-    files: dict[Path, Path] = {}
-    for pattern in patterns:
-        if not os.fspath(pattern):
-            raise ValueError("an input is an empty name")
-        for path in _files(Path(pattern), note):
-            files.setdefault(path.resolve(), path)
+    files = find_files(patterns, out, note)
     for option, given, suffixes in (("array", array, (".npz",)), ("columns", columns, TABLES)):
-        if given and not any(path.suffix.lower() in suffixes for path in files.values()):
+        if given and not any(path.suffix.lower() in suffixes for path in files):
             raise ValueError(f"--{option} is for {suffixes[0]} files, and there is none")
-    sources = []
-    for path in files.values():
+    sources, longer = [], []
+    refused: dict[str, OptionError] = {}
+    taken = set()  # suffixes of files that can be read
+    used: dict[str, list[Path]] = {}
+    for path, (title, other) in files.items():
+        suffix = path.suffix.lower()
         try:
-            sources.append(_source(path, shape, array, columns, note))
-        except DamagedFileError as error:
-            sources.append(Source(path, path.stem, "array", single=True, damage=str(error)))
-    return _named(sources)
-
-
-def _files(pattern: Path, note: Callable[[str], None]) -> list[Path]:
-    """The files that one pattern names."""
-    if pattern.is_dir():
-        found = sorted(
-            path
-            for path in pattern.iterdir()
-            if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
-        )
-        if not found:
-            raise ValueError(f"the folder {pattern} holds no pictures ({' '.join(SUFFIXES)})")
-        note(f"{pattern}: {len(found)} picture{'s' * (len(found) != 1)}")
-        return found
-    if pattern.exists():
-        _check_suffix(pattern)
-        return [pattern]
-    if not glob.has_magic(str(pattern)):
-        raise FileNotFoundError(f"there is no file or folder {pattern}")
-    matches = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    matches = [path for path in matches if path.is_file()]
-    found = [path for path in matches if _known(path)]
-    if not found:
-        raise FileNotFoundError(
-            f"the pattern {str(pattern)!r} fits no file that can be explained ({_kinds()})"
-        )
-    if len(found) < len(matches):
-        note(f"{pattern}: {len(matches) - len(found)} files of other kinds are left out")
-    return found
-
-
-def _known(path: Path) -> bool:
-    return path.suffix.lower() in (*SUFFIXES, *ARRAYS, *TABLES)
-
-
-def _kinds() -> str:
-    return " ".join((*SUFFIXES, *ARRAYS, *TABLES))
-
-
-def _check_suffix(path: Path) -> None:
-    if not _known(path):
-        raise ValueError(f"{path} is of no kind that can be explained: {_kinds()}")
+            if suffix in TABLES:
+                source, said = _table(path, shape, columns, known)
+                used.setdefault(said, []).append(path)
+            else:
+                source = _source(path, shape, array, note)
+            taken.add(suffix)
+        except (ValueError, OSError, MemoryError) as error:
+            if isinstance(error, OptionError):
+                refused.setdefault(suffix, error)
+            source = Source(path, path.stem, "array", single=True, damage=str(error))
+        sources.append(replace(source, name=title))
+        longer.append(other)
+    for suffix, error in refused.items():
+        if suffix not in taken:  # not one odd file: the option is missing
+            raise error
+    for said, paths in used.items():
+        note(said if len(used) == 1 else f"{', '.join(map(str, paths))}: {said}")
+    return _named(sources, longer)
 
 
 def _source(
-    path: Path,
-    shape: tuple[int, ...] | None,
-    array: str | None,
-    columns: Sequence[str] | None,
-    note: Callable[[str], None],
+    path: Path, shape: tuple[int, ...] | None, array: str | None, note: Callable[[str], None]
 ) -> Source:
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
+    """A picture, or an array, of which only the header is read."""
+    if path.suffix.lower() in SUFFIXES:
         return Source(path, path.stem, "picture")
-    if suffix in TABLES:
-        return _table(path, shape, columns)
-    values, member = _load_array(path, array if suffix == ".npz" else None)
+    found, dtype, member = _header(path, array)
     source = Source(path, path.stem, "array", member=member)
     where = str(path) if member is None else f"{path}[{member!r}]"
-    found = values.shape
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"{where} must hold real numbers, got {values.dtype}")
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        raise ValueError(f"{where} must hold real numbers, got {dtype}")
     if 0 in found:
         raise ValueError(f"{where} is empty: its shape is {found}")
-    if values.dtype == np.uint8 and _are_pictures(found, shape):
+    if dtype == np.uint8 and _are_pictures(found, shape):
         single = (found[-1] in (1, 3, 4) and len(found) == 3) or len(found) == 2
         return replace(source, kind="pictures", single=single, count=1 if single else found[0])
     if shape is not None and found == tuple(shape):
         return replace(source, single=True)
     if found and (shape is None or found[1:] == tuple(shape)):
-        if values.dtype == np.uint8 and len(found) == 4:
+        if dtype == np.uint8 and len(found) == 4:
             note(
                 f"{where}: taken as inputs as they are, without preprocessing; pictures are uint8 "
                 "(n, height, width, channels)"
@@ -225,66 +205,82 @@ def _are_pictures(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool
     return 1 in (shape[0], shape[-1]) and len(found) in (2, 3) and found != tuple(shape)
 
 
-def _table(path: Path, shape: tuple[int, ...] | None, columns: Sequence[str] | None) -> Source:
-    values, names = read_table(path, columns)  # what is wrong in it is for people to mend
-    if shape is not None and (len(shape) != 1 or shape[0] != len(names)):
-        takes = f"{shape[0]} numbers" if len(shape) == 1 else f"inputs of shape {shape}"
-        raise ValueError(
-            f"{path} gives {len(names)} columns ({', '.join(names)}), the network takes {takes}: "
-            "choose the columns with --columns a,b,c"
-        )
-    return Source(path, path.stem, "table", len(values), columns=tuple(names), values=values)
+def _table(
+    path: Path,
+    shape: tuple[int, ...] | None,
+    columns: Sequence[str] | None,
+    known: Sequence[str],
+) -> tuple[Source, str]:
+    """A table, and which of its columns are used."""
+    if shape is not None and len(shape) != 1:
+        raise ValueError(f"{path} is a table, the network takes inputs of shape {shape}")
+    table = read_table(path)
+    chosen = choose_columns(table, None if shape is None else shape[0], known, columns)
+    problems = table.problems(chosen.columns)
+    values = chosen.values
+    source = Source(
+        path,
+        path.stem,
+        "table",
+        len(values),
+        columns=chosen.names,
+        values=values,
+        problems=problems,
+    )
+    return source, chosen.note
 
 
-def _load_array(path: Path, member: str | None) -> tuple[np.ndarray, str | None]:
-    """The array in an .npy file (a memory map) or .npz file, and its name there."""
+def _header(path: Path, member: str | None) -> tuple[tuple[int, ...], np.dtype, str | None]:
+    """Shape and dtype of the array in an .npy or .npz file, and its name there; nothing more."""
     try:
-        if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False, mmap_mode="r"), None
-        with open(path, "rb") as raw:  # NumPy leaves a damaged file open
-            content = np.load(raw, allow_pickle=False)
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                return content, None
-            with content:
-                chosen = _choose_member(path, content.files, member)
-                return content[chosen], chosen
-    except FileNotFoundError:
+        with open(path, "rb") as raw:
+            packed_up = raw.read(2) == b"PK"
+            raw.seek(0)
+            if not packed_up:
+                return (*_read_header(raw), None)
+            with zipfile.ZipFile(raw) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                chosen = _choose_member(path, names, member)
+                with archive.open(archive.namelist()[names.index(chosen)]) as packed:
+                    return (*_read_header(packed), chosen)
+    except (FileNotFoundError, OptionError):
         raise
     except DAMAGE as error:
-        if isinstance(error, _ChoiceError):
-            raise ValueError(str(error)) from None
-        raise DamagedFileError(f"{path} cannot be read: {error}") from None
+        raise ValueError(f"{path} cannot be read: {error}") from None
 
 
-class DamagedFileError(ValueError):
-    """A file cannot be read."""
-
-
-class _ChoiceError(ValueError):
-    """An .npz file has not one array that is meant."""
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:  # as arrays of records with names in other letters have
+        raise ValueError(f"its array is of the format {version}")
+    shape, _, dtype = read[version](file)
+    return shape, dtype
 
 
 def _choose_member(path: Path, names: list[str], member: str | None) -> str:
     if member is not None:
         if member in names:
             return member
-        raise _ChoiceError(f"{path} has no array {member!r}; it has {', '.join(names)}")
+        raise OptionError(f"{path} has no array {member!r}; it has {', '.join(names)}")
     known = [name for name in ARRAY_NAMES if name in names]
     if len(names) == 1 or len(known) == 1:
         return (known or names)[0]
-    raise _ChoiceError(
+    raise OptionError(
         f"{path} holds {'no array' if not names else 'the arrays ' + ', '.join(names)}: "
         "choose one with --array NAME"
     )
 
 
-def _named(sources: list[Source]) -> list[Source]:
+def _named(sources: list[Source], longer: list[str]) -> list[Source]:
     """Sources with names that differ, also as files where upper and lower case are the same.
 
-    What would be the same gets the name of its folder in front, and a number where that is not
-    enough.
+    What would be the same gets its longer name, and a number where that is not enough.
     """
-    bases = [_printable(source.path.stem.lstrip(".")) or "input" for source in sources]
+    bases = [_printable(source.name) or "input" for source in sources]
     times = Counter(base.casefold() for base in bases)
     counts: Counter[str] = Counter()  # how many of a base there are so far
     taken: set[str] = set()
@@ -295,7 +291,7 @@ def _named(sources: list[Source]) -> list[Source]:
         source = sources[i]
         base = bases[i]
         if times[base.casefold()] > 1:
-            base = _printable(f"{source.path.resolve().parent.name}-{base}".lstrip("-"))
+            base = _printable(longer[i].lstrip("-")) or "input"
         name = base
         while name.casefold() in taken or _is_sample(name, numbered):
             counts[base.casefold()] += 1

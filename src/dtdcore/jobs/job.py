@@ -62,4 +62,5 @@ class Job:
     def batches(self) -> Batches:
         """The inputs, read lazily; each call begins anew."""
         shape = self.network.input_shape
-        return batches(self.sources, self.preprocessing, shape, self.batch, self.network.dtype)
+        dtype = self.network.dtype
+        return batches(self.sources, self.preprocessing, shape, self.batch, dtype, self.domain)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dtdcore.jobs import UserError
@@ -24,6 +25,7 @@ class OutputFolder:
     def __init__(self, folder: Path, methods: Sequence[str]) -> None:
         self.folder, self.methods = folder, methods
         self._replaced: list[Path] = []
+        self._made = False
 
     def heatmaps(self, method: str) -> Path:
         """The file of all heatmaps of a method."""
@@ -61,13 +63,20 @@ class OutputFolder:
                 f"{present[0]}{more} exist{'s' * (len(present) == 1)}: replace with --force, or "
                 "choose another --out"
             )
+        self._made = not self.folder.exists()
         make_folder(self.folder)
         self._replaced = present
 
     def remove_old(self, written: Sequence[Path]) -> None:
-        """Remove results of an earlier run that this one was to replace and did not."""
+        """Remove results of an earlier run that this one was to replace and did not.
+
+        Where nothing is written a folder that was made for it goes, too.
+        """
         for path in set(self._replaced) - set(written):
             path.unlink(missing_ok=True)
+        if self._made and not written:
+            with suppress(OSError):  # not empty: others write there
+                self.folder.rmdir()
 
     def _planned(self, sources: Sequence[Source], pictures: bool) -> Iterable[Path]:
         yield from (self.heatmaps(method) for method in self.methods)

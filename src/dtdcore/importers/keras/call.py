@@ -10,7 +10,6 @@ order is needed that nobody has made yet, and nowhere else.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,9 +98,8 @@ class Call:
         if self.option("compute_dtype") != "float64":
             return np.asarray(numbers, np.float32)
         ops = import_keras().ops
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that JAX has no float64
-            return np.asarray(ops.convert_to_numpy(ops.convert_to_tensor(numbers, "float64")))
+        # In the backend's precision: JAX may have no float64, and warns if asked for it.
+        return np.asarray(ops.convert_to_numpy(ops.convert_to_tensor(np.array(numbers, float))))
 
     def inside(self, layer: Any, value: Value) -> Call:
         """The call of a layer that is the activation of this one."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import ModuleType
 from typing import Any
 
@@ -119,6 +118,4 @@ def run(call: Any, values: dict[int, Any]) -> Any:
     arguments, options = call.arguments.fill_in(values)
     if "training" in getattr(call.operation, "_call_context_args", {}):
         options["training"] = False  # as the whole model does, whatever the call says
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of backends, which the user has seen before
-        return call.operation(*arguments, **options)
+    return call.operation(*arguments, **options)

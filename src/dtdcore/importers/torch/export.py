@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,8 +130,7 @@ def evaluating(module: Any) -> Iterator[None]:
     try:
         for part, _ in flags:
             part.training = False  # not eval(), which some modules do more in
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad():
             yield
     finally:
         for part, flag in flags:
