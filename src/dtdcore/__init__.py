@@ -87,6 +87,7 @@ from dtdcore.rules import (
 from dtdcore.runtime import get_num_threads, set_num_threads, show_config
 from dtdcore.runtime import read_environment as _read_environment
 from dtdcore.taylor import NearestRoot, nearest_root
+from dtdcore.terms import Term
 from dtdcore.training import DetectionPoolingNet
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ __all__ = [
     "Take",
     "Tanh",
     "Taylor",
+    "Term",
     "TrainingFree",
     "Transpose",
     "Upsample",

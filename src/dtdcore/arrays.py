@@ -286,6 +286,11 @@ def check_count(value: Any, name: str, minimum: int = 1) -> int:
     return int(value)
 
 
+def lacking(thing: Any, base: str, method: str) -> TypeError:
+    """The error for an instance of a user's own class that misses a method of its base."""
+    return TypeError(f"the class {type(thing).__name__}, a dtdcore.{base}, lacks {method}")
+
+
 def _short(value: Any) -> str:
     """A value as text; of an array its numbers where they are few, such as one for each channel."""
     if not isinstance(value, np.ndarray):

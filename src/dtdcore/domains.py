@@ -23,6 +23,7 @@ from dtdcore.arrays import (
     as_float,
     check_finite,
     check_range,
+    lacking,
     rows,
 )
 from dtdcore.frames import by_name, in_order, listed, point_labels
@@ -50,7 +51,7 @@ class Domain:
         ValueError
             If the domain's arrays do not broadcast to `shape`.
         """
-        raise NotImplementedError  # every domain below answers this
+        raise lacking(self, "Domain", "bounds(shape, dtype): the lower and the upper bound")
 
     def check(self, x: np.ndarray, name: str = "x") -> np.ndarray:
         """`x` (n, *shape) with every number in the domain.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arena import Arena
-from dtdcore.arrays import as_signal, check_count, check_number, own
+from dtdcore.arrays import as_signal, check_count, check_number, lacking, own
 from dtdcore.audit import Audit
 from dtdcore.chosen import Targets
 from dtdcore.columns import feature_names
@@ -56,7 +56,7 @@ class Explainer:
         self, x: Any, target: Any = None, *, relevance: Any = None, node: str | None = None
     ) -> Explanation:
         """Explain a batch: see the explainer."""
-        raise NotImplementedError  # every explainer answers this
+        raise lacking(self, "Explainer", "__call__(x, target): an Explanation")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -82,6 +82,8 @@ class Plan:
             rule = None if rules is None else rules[value - m]
             try:
                 step = node.layer.step(rule, dtype, fused.get(value))
+                if rules is not None:
+                    step.check_back()
             except STEP_ERRORS as error:
                 raise in_layer(node.name, error) from error
             sources = tuple(clamped.get(source, source) for source in node.sources)

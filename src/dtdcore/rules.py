@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtdcore.arena import empty
-from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number
+from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number, lacking
 from dtdcore.domains import check_box
 from dtdcore.terms import Term
 
@@ -35,14 +35,19 @@ SAFE_EXPONENT = 20
 
 
 class Rule:
-    """Base of all rules. Frozen dataclasses, so they compare and hash by value."""
+    """Base of all rules. Frozen dataclasses, so they compare and hash by value.
+
+    A rule of your own says its q_ij by `terms`, and with several terms what part of R_j each gets
+    by `shares`. The class attribute (or field) `bias` says whether the bias is counted in z_j,
+    `epsilon` stabilises: see `Term` for an example.
+    """
 
     bias: bool = False
     epsilon: float = 0.0
 
     def terms(self) -> tuple[Term, ...]:
         """The summands of q_ij; empty for rules whose q_ij does not depend on x."""
-        return ()
+        raise lacking(self, "Rule", "terms(): its q_ij, as a tuple of dtdcore.Term")
 
     def shares(self, relevance: np.ndarray, a: np.ndarray, z: list[np.ndarray]) -> list[np.ndarray]:
         """The part of R_j that each term redistributes: all of it where there is one term.
@@ -50,7 +55,17 @@ class Rule:
         `relevance` (n, k, outputs), `a` (n, outputs) with bias, `z` a list with z_j (n, outputs)
         of each term, bias share included.
         """
+        if len(z) > 1:
+            raise lacking(
+                self,
+                "Rule",
+                "shares(relevance, a, z): the part of R_j that each of its terms gets, as a list "
+                "of arrays like relevance",
+            )
         return [relevance]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
     def search_direction(self, x: np.ndarray, layer: Layer) -> np.ndarray:
         """v_i^(j) = q_ij / w_ij, the direction in which the rule searches its root point.
@@ -151,6 +166,10 @@ class WSquare(Rule):
     _: KW_ONLY
     bias: bool = False
 
+    def terms(self) -> tuple[Term, ...]:
+        """None: q_ij does not depend on x."""
+        return ()
+
     def search_direction(self, x: np.ndarray, layer: Layer) -> np.ndarray:
         """v_i^(j) = w_ij, shape (n, inputs, outputs)."""
         x = as_batch(x, (layer.inputs,))
@@ -160,6 +179,10 @@ class WSquare(Rule):
 @dataclass(frozen=True)
 class Flat(Rule):
     """Flat rule: q_ij = 1. R_j goes in equal parts to all inputs (Bach et al. 2015)."""
+
+    def terms(self) -> tuple[Term, ...]:
+        """None: q_ij does not depend on x."""
+        return ()
 
     def search_direction(self, x: np.ndarray, layer: Layer) -> np.ndarray:
         """v_i^(j) = 1 / w_ij (0 where w_ij = 0), shape (n, inputs, outputs)."""
@@ -435,6 +458,10 @@ class SearchDirection(ArrayFields, Rule):
             raise ValueError(f"v must have shape (inputs,) or (inputs, outputs), got {np.shape(v)}")
         object.__setattr__(self, "v", v)
 
+    def terms(self) -> tuple[Term, ...]:
+        """None: q_ij does not depend on x."""
+        return ()
+
     def directed_weight(self, weight: np.ndarray) -> np.ndarray:
         """v_i^(j) w_ij in float64 for weights (inputs, outputs), checked, to a power of two.
 
@@ -466,6 +493,10 @@ class SearchDirection(ArrayFields, Rule):
         self.directed_weight(layer.weight)
         v = self.v[:, None] if self.v.ndim == 1 else self.v
         return np.broadcast_to(v, (len(x), *layer.weight.shape))
+
+
+#: Rules whose q_ij, and so z_j, does not depend on x.
+FIXED = (WSquare, Flat, SearchDirection)
 
 
 def moderate(array: np.ndarray) -> np.ndarray:

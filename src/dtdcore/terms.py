@@ -15,7 +15,32 @@ from dtdcore.domains import flat_bound
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Term(ArrayFields):
-    """q_ij = p_i w⁺_ij + n_i w⁻_ij with p = p⁺ x⁺ + p⁻ x⁻ - low and n = n⁺ x⁺ + n⁻ x⁻ - high."""
+    """A summand of a rule: q_ij = p_i w⁺_ij + n_i w⁻_ij, linear in the parts of weights and inputs.
+
+        p_i = p⁺ x⁺_i + p⁻ x⁻_i - l_i        n_i = n⁺ x⁺_i + n⁻ x⁻_i - h_i
+
+    `Rule.terms` gives one or several of them. The z⁺-rule is ``Term(1, 0, 0, 1)``, the z-rule
+    ``Term(1, 1, 1, 1)``, z^B ``Term(1, 1, 1, 1, low, high)``. A rule that counts positive weights
+    twice, and the bias with them:
+
+        from dataclasses import dataclass
+
+        @dataclass(frozen=True)
+        class Twice(dtd.Rule):
+            bias: bool = True
+
+            def terms(self):
+                return (dtd.Term(2, 2, 1, 1),)
+
+    Parameters
+    ----------
+    p_positive, p_negative : float
+        p⁺ and p⁻: what x⁺ and x⁻ count with weights above 0.
+    n_positive, n_negative : float
+        n⁺ and n⁻: the same with weights below 0.
+    low, high : float or array, optional
+        l and h, both or none; arrays broadcast to one input.
+    """
 
     p_positive: float
     p_negative: float

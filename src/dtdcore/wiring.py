@@ -46,6 +46,7 @@ def connect(items: Iterable[Any], inputs: Sequence[str]) -> list[Node]:
             name, layer, sources = (*item, None)[:3]
         if not isinstance(layer, Layer):
             raise TypeError(f"layers must be dtdcore layers, got {layer!r}")
+        layer.check_class()
         if name is not None and not isinstance(name, str):
             raise TypeError(f"a layer's name must be a text, got {name!r}")
         kind = type(layer).__name__.lower()

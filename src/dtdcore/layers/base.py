@@ -16,11 +16,13 @@ from dtdcore.arrays import (
     all_finite,
     as_batch,
     as_signal,
+    lacking,
     own,
 )
 from dtdcore.blocked import to_plain
 from dtdcore.rules import Rule
 from dtdcore.steps.base import Step
+from dtdcore.steps.own import OwnStep
 
 Shape = tuple[int, ...]
 
@@ -28,8 +30,41 @@ Shape = tuple[int, ...]
 STEPS_KEPT = 16
 
 
+#: What a user's own layer may have to say.
+METHODS = {
+    "forward": "forward(x): the outputs (n, *output shape) for inputs x (n, *input shape)",
+    "redistribute": (
+        "redistribute(x, relevance, rule): relevance of the inputs (n, *input shape) from that of "
+        "the outputs (n, *output shape)"
+    ),
+    "gradient": (
+        "gradient(x, gradient): the gradient with respect to the inputs (n, *input shape) from "
+        "that with respect to the outputs (n, *output shape)"
+    ),
+}
+
+
 class Layer:
-    """Base of all layers. Immutable once made, so that networks and threads may share one."""
+    """Base of all layers. Immutable once made, so that networks and threads may share one.
+
+    A layer of your own needs two methods on NumPy arrays, batch axis first; networks call them
+    with one target at a time, check what they give, and account for it: relevance that is not
+    passed on is booked as lost.
+
+        class Mish(dtd.Layer):
+            def forward(self, x):
+                return x * np.tanh(np.log1p(np.exp(x)))
+
+            def redistribute(self, x, relevance, rule):
+                return relevance  # as activations do
+
+    Gradients (`Sensitivity`, `Taylor`, ...) need `gradient(x, gradient)`, outputs of another shape
+    than the inputs `output_shape(input_shape)`. With ``takes_rule = True`` explainers choose a
+    rule, which `redistribute` gets (a `dtdcore.Rule`; else None); with ``joins = True`` x is a list
+    of arrays, and relevance goes back as a tuple. `arrays()` says what was learned, and so the
+    dtype of whole numbers. `Network.save` keeps numbers, no code: such a network can be saved, but
+    is made again in Python.
+    """
 
     #: True for linear layers, which redistribute relevance by a rule.
     takes_rule: ClassVar[bool] = False
@@ -96,8 +131,11 @@ class Layer:
         ValueError
             If the layer cannot take inputs of this shape.
         """
-        (shape,) = input_shapes
-        return shape
+        if len(set(input_shapes)) != 1:
+            raise ValueError(
+                f"{self!r} takes inputs of one shape, got {', '.join(map(str, input_shapes))}"
+            )
+        return input_shapes[0]
 
     def scaled_outputs(self, scale: np.ndarray, shift: np.ndarray) -> Layer | None:
         """A layer for scale_j · y_j + shift_j; None where there is none.
@@ -132,19 +170,51 @@ class Layer:
         With a `ceiling`, where the layer `clamps`: the step gives min(max(0, y), ceiling) for y.
         """
         key = (rule, dtype, ceiling)
-        step = self._steps.get(key)
+        steps = self.__dict__.setdefault("_steps", {})  # an own layer may not call __init__
+        try:
+            step = steps.get(key)
+        except TypeError:
+            raise TypeError(
+                f"{rule!r} has no hash value, which rules need: write @dataclass(frozen=True) "
+                f"above class {type(rule).__name__}"
+            ) from None
         if step is None:
             given = () if ceiling is None else (ceiling,)
             step = self._make_step(rule, dtype, *given)
-            if len(self._steps) >= STEPS_KEPT:
-                self._steps.clear()
-            self._steps[key] = step
+            if len(steps) >= STEPS_KEPT:
+                steps.clear()
+            steps[key] = step
         return step
+
+    def require(self, method: str) -> None:
+        """Raise a TypeError unless the class of a user's own layer has a method of `METHODS`."""
+        if getattr(type(self), method) is getattr(Layer, method):
+            raise lacking(self, "Layer", METHODS[method])
+
+    def check_class(self) -> None:
+        """Raise a TypeError unless networks can run the layer as its class says.
+
+        Raises
+        ------
+        TypeError
+            If a user's own layer has no `forward`, or a class derived from one of our layers has
+            methods that networks would not call.
+        """
+        if type(self)._make_step is Layer._make_step:
+            self.require("forward")
+            return
+        for method in METHODS:
+            if getattr(type(self), method) is not getattr(Layer, method):
+                name = type(self).__name__
+                raise TypeError(
+                    f"{name}.{method} would not be called: networks run the layer that {name} is "
+                    "derived from in the core; derive it from dtdcore.Layer"
+                )
 
     def _make_step(
         self, rule: Rule | str | None, dtype: np.dtype, ceiling: float | None = None
     ) -> Step:
-        raise NotImplementedError  # every layer answers this
+        return OwnStep(self, rule, dtype)
 
     def _inputs(self, x: Any) -> list[np.ndarray]:
         if not self.joins:

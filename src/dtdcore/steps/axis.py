@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import kernels
+from dtdcore.own_rules import shares_of, terms_of
 from dtdcore.rules import Rule, WSquare
 from dtdcore.steps.base import Step, book_unshared
 from dtdcore.steps.elementwise import check_rule, parts_of
@@ -93,7 +94,7 @@ class AxisMapStep(Step):
         self.axis, self.rule = axis, rule
         self.map, self.back = Taps.of(weight), Taps.of(weight.T)
         self.redistributes = self.remembers = rule is not None
-        self.terms = () if rule is None else rule.terms()
+        self.terms = () if rule is None else terms_of(rule)
         self.parts: list[tuple[Taps, Taps]] = []
         largest = float(np.abs(weight).max(initial=0))
         if rule is not None:
@@ -119,7 +120,7 @@ class AxisMapStep(Step):
         ]
         shares = [relevance]
         if len(z) > 1:
-            shares = rule.shares(relevance, self.forward(x), z)
+            shares = shares_of(rule, relevance, self.forward(x), z)
             book_unshared(relevance, shares, account)
         results = [
             self._spread(term, self._quotient(share, zt, account))

@@ -44,6 +44,9 @@ class Step:
     #: True where several values come in: (*xs), and a tuple of signals goes back.
     joins = False
 
+    def check_back(self) -> None:
+        """Raise a TypeError if the step cannot redistribute; a user's own layer may not."""
+
     def forward(self, x: Any) -> Any:
         """The outputs of the layer for inputs x (n, *shape)."""
         raise NotImplementedError  # every step answers this

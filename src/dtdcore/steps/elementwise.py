@@ -15,6 +15,7 @@ import numpy as np
 
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
+from dtdcore.own_rules import shares_of
 from dtdcore.rules import Rule
 from dtdcore.steps.base import book_unshared
 from dtdcore.terms import Term
@@ -93,7 +94,7 @@ def redistribute(
     parts = [relevance]
     if len(terms) > 1:
         whole = [zt if bias is None else zt + bias for zt, (_, bias) in zip(z, terms, strict=True)]
-        parts = rule.shares(relevance, a, whole)
+        parts = shares_of(rule, relevance, a, whole)
         del whole
         book_unshared(relevance, parts, account)
     limit = float(np.finfo(dtype).max) / 4

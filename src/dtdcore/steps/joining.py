@@ -14,6 +14,7 @@ from dtdcore.adding import added, alike, array_of
 from dtdcore.arena import empty
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked, to_plain
+from dtdcore.own_rules import terms_of
 from dtdcore.rules import Rule
 from dtdcore.steps.base import RECEIVED, Step, Value
 from dtdcore.steps.elementwise import check_rule, p_of, redistribute
@@ -34,7 +35,7 @@ class AddStep(Step):
     def __init__(self, rule: Rule | None, dtype: np.dtype, ceiling: float | None = None) -> None:
         self.rule, self.ceiling = rule, ceiling
         self.redistributes = rule is not None
-        self.terms = () if rule is None else rule.terms()
+        self.terms = () if rule is None else terms_of(rule)
         if rule is not None:
             check_rule(rule, dtype)
         # the core has the common case: one term, no bounds

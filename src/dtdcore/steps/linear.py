@@ -17,7 +17,8 @@ import numpy as np
 from dtdcore.adding import clamp
 from dtdcore.arena import empty, using
 from dtdcore.blocked import Blocked
-from dtdcore.rules import SAFE_EXPONENT, Flat, Rule, SearchDirection, WSquare
+from dtdcore.own_rules import shares_of, terms_of
+from dtdcore.rules import FIXED, SAFE_EXPONENT, Rule, WSquare
 from dtdcore.steps.base import Step, book_unshared
 from dtdcore.terms import Term
 
@@ -245,11 +246,12 @@ class TermsStep(LinearStep):
             raise ValueError(
                 f"epsilon={rule.epsilon:g} is no number above 0 in {operator.weight.dtype}"
             )
-        terms, largest = rule.terms(), operator.largest()
-        self.counts = len(terms) == 1
+        self.rule_terms = terms_of(rule)
+        largest = operator.largest()
+        self.counts = len(self.rule_terms) == 1
         self.limit = operator.limit(largest)
         #: Weights or bounds so large that quotients are checked before they are made.
-        self.tight = self.limit < TIGHT or _reach(terms) > limits.max / max(
+        self.tight = self.limit < TIGHT or _reach(self.rule_terms) > limits.max / max(
             1.0, largest * operator.weight.size
         )
         self._ready: dict[Hashable, list[ReadyTerm]] = {}
@@ -262,7 +264,7 @@ class TermsStep(LinearStep):
         if terms is None:
             rule = self.rule
             with using(None):  # kept beyond the run
-                terms = [self.operator.ready(term, rule.bias, geometry) for term in rule.terms()]
+                terms = [self.operator.ready(term, rule.bias, geometry) for term in self.rule_terms]
             if len(self._ready) >= 16:
                 self._ready.clear()
             self._ready[geometry] = terms
@@ -311,11 +313,11 @@ class TermsStep(LinearStep):
                 zt if term.bias is None else _plus(zt, term.bias)
                 for zt, term in zip(z, terms, strict=True)
             ]
-            shares = rule.shares(relevance, a, whole)
+            shares = shares_of(rule, relevance, a, whole)
             del whole
             book_unshared(relevance, shares, account)
         else:
-            shares = rule.shares(relevance, a, z)
+            shares = [relevance]
         result = operator.inputs(n, k, geometry)
         s = empty(relevance.shape, relevance.dtype)
         for number, term in enumerate(terms):
@@ -362,8 +364,6 @@ class FixedStep(LinearStep):
 
     def __init__(self, operator: Operator, rule: Rule, ceiling: float | None = None) -> None:
         super().__init__(operator, ceiling)
-        if not isinstance(rule, (WSquare, Flat, SearchDirection)):
-            raise TypeError(f"a linear layer cannot take the rule {rule!r}")
         self.rule = rule
         #: What the rule's sums are made of. q_ij / z_j does not depend on the scale of the weights,
         #: so those that are too large or small to be squared are scaled.
@@ -425,5 +425,5 @@ def linear_step(operator: Operator, rule: Any, ceiling: float | None) -> LinearS
         return LinearStep(operator, ceiling)
     if not isinstance(rule, Rule):
         raise TypeError(f"rule must be a dtdcore rule such as ZPlus(), got {rule!r}")
-    step = TermsStep if rule.terms() else FixedStep
+    step = FixedStep if isinstance(rule, FIXED) else TermsStep
     return step(operator, rule, ceiling)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.own_rules import terms_of
 from dtdcore.rules import Rule, WSquare
 from dtdcore.steps.base import Step
 from dtdcore.steps.elementwise import Shares, check_rule, parts_of, redistribute
@@ -25,7 +26,7 @@ class AffineStep(Step):
     def __init__(self, scale: np.ndarray, shift: np.ndarray, rule: Rule | None) -> None:
         self.scale, self.shift, self.rule = scale, shift, rule
         self.redistributes = self.remembers = rule is not None
-        self.terms = () if rule is None else rule.terms()
+        self.terms = () if rule is None else terms_of(rule)
         if rule is not None:
             check_rule(rule, scale.dtype)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked
+from dtdcore.own_rules import shares_of, terms_of
 from dtdcore.rules import Rule
 from dtdcore.steps.base import Step, Value, book_unshared
 from dtdcore.steps.elementwise import check_rule, p_of
@@ -220,7 +221,7 @@ class LinearPoolStep(PoolStep):
         super().__init__(kind, 1.0, window, dtype)
         check_rule(rule, dtype)
         self.rule = rule
-        self.terms = rule.terms() or (EQUAL,)
+        self.terms = terms_of(rule) or (EQUAL,)
 
     def trace(self, x: Value) -> tuple[Blocked, Any]:
         x = to_blocked(x)
@@ -235,7 +236,7 @@ class LinearPoolStep(PoolStep):
         parts = [relevance]
         if len(self.terms) > 1:
             z = [self._pool(Blocked(p_of(term, x.array), x.channels)).array for term in self.terms]
-            arrays = self.rule.shares(relevance.array, y.array, z)
+            arrays = shares_of(self.rule, relevance.array, y.array, z)
             book_unshared(relevance.array, arrays, account)
             parts = [Blocked(array, relevance.channels, lead=2) for array in arrays]
         for number, (term, part) in enumerate(zip(self.terms, parts, strict=True)):
