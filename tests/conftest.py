@@ -42,6 +42,7 @@ OUTER = (
     "test_job",
     "test_keras",
     "test_onnx",
+    "test_panel_text",
     "test_peers",
     "test_plot",
     "test_preprocessing",

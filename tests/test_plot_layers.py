@@ -25,9 +25,10 @@ class TestSlices:
         assert chosen_slices(13, 4) == [0, 4, 8, 12]
         assert chosen_slices(9, 1) == [4]
 
-    def test_a_mosaic_holds_each_slice_where_it_says(self):
+    @pytest.mark.parametrize("gap", [0, 2])
+    def test_a_mosaic_holds_each_slice_where_it_says(self, gap):
         volumes = RNG.normal(size=(2, 3, 7, 4, 6))
-        picture, tiles = mosaic(volumes, 5, fill=-9.0)
+        picture, tiles = mosaic(volumes, 5, fill=-9.0, gap=gap)
         assert [index for index, *_ in tiles] == chosen_slices(7, 5)
         covered = np.zeros(picture.shape[-2:], bool)
         for index, height, width, top, left in tiles:
@@ -35,6 +36,7 @@ class TestSlices:
             np.testing.assert_array_equal(picture[part], volumes[..., index, :, :])
             covered[part] = True
         assert (picture[..., ~covered] == -9.0).all()
+        assert covered.sum() == 5 * 4 * 6
 
 
 class TestVolumes:

@@ -25,7 +25,9 @@ def chosen_slices(depth: int, most: int = SLICES) -> list[int]:
     )
 
 
-def mosaic(volumes: Floats, most: int = SLICES, fill: float = 0.0) -> tuple[Floats, Tiles]:
+def mosaic(
+    volumes: Floats, most: int = SLICES, fill: float = 0.0, gap: int = 0
+) -> tuple[Floats, Tiles]:
     """Lay slices of volumes side by side, in rows, in a picture about as wide as high.
 
     Parameters
@@ -34,11 +36,13 @@ def mosaic(volumes: Floats, most: int = SLICES, fill: float = 0.0) -> tuple[Floa
     most : int
         Slices that are shown; see `chosen_slices`.
     fill : float
-        What stands where the last row has no slices left.
+        What stands between slices, and where the last row has none left.
+    gap : int
+        Pixels between slices.
 
     Returns
     -------
-    pictures : array (..., rows · h, columns · w)
+    pictures : array (..., rows · (h + gap) - gap, columns · (w + gap) - gap)
     tiles : list of (slice, h, w, top, left)
         Which slice begins in which row and column of the picture.
     """
@@ -46,10 +50,11 @@ def mosaic(volumes: Floats, most: int = SLICES, fill: float = 0.0) -> tuple[Floa
     chosen = chosen_slices(depth, most)
     across = min(len(chosen), max(1, math.ceil(math.sqrt(len(chosen) * height / width))))
     down = -(-len(chosen) // across)
-    pictures = np.full((*volumes.shape[:-3], down * height, across * width), fill)
+    size = down * (height + gap) - gap, across * (width + gap) - gap
+    pictures = np.full((*volumes.shape[:-3], *size), fill)
     tiles: Tiles = []
     for place, index in enumerate(chosen):
-        top, left = place // across * height, place % across * width
+        top, left = place // across * (height + gap), place % across * (width + gap)
         pictures[..., top : top + height, left : left + width] = volumes[..., index, :, :]
         tiles.append((index, height, width, top, left))
     return pictures, tiles

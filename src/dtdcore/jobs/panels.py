@@ -7,18 +7,15 @@ A panel is a uint8 array (h, w, 3).
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import unicodedata
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import require
 from dtdcore.colours import colorize, finite, overlay
+from dtdcore.jobs.panel_text import text_panel
+from dtdcore.volumes import mosaic
 
 Panel = np.ndarray
 _GAP = 8
@@ -33,7 +30,8 @@ QUANTILE = 0.998
 def plane(values: np.ndarray, channels: str, reduce: Any = np.sum) -> np.ndarray | None:
     """What can be drawn of one input or heatmap: (h, w), channels summed (or as `reduce` says).
 
-    Of a volume (c, d, h, w) the middle slice, of a signal all channels, as rows; None for vectors.
+    Of a volume (c, d, h, w) slices side by side, of a signal all channels, as rows; None for
+    vectors.
     `channels` is "first", "last" or "none".
     """
     values = finite(values, "values")
@@ -43,9 +41,9 @@ def plane(values: np.ndarray, channels: str, reduce: Any = np.sum) -> np.ndarray
         values = reduce(values, axis=-1 if channels == "last" else 0)
     elif channels == "last":
         values = values.T
-    while values.ndim > 2:
+    while values.ndim > 3:
         values = values[len(values) // 2]
-    return values
+    return mosaic(values, gap=1)[0] if values.ndim == 3 else values
 
 
 def scale_of(heatmap: np.ndarray) -> float:
@@ -107,21 +105,6 @@ def sheet(tiles: Sequence[Panel], note: str) -> Panel:
         rows.append(beside(part, gap=16))
     width = max(row.shape[1] for row in rows)
     return framed(above([text_panel([note], width, 13), *rows], gap=12))
-
-
-def text_panel(lines: Sequence[str], width: int, size: int) -> Panel:
-    """Lines of text, black on white, wrapped at `width` pixels."""
-    require("PIL", "explain")
-    from PIL import Image, ImageDraw
-
-    font = _font(size)
-    wrapped = [part for line in lines for part in _wrap(_writable(line), width, font)]
-    pitch = round(1.35 * size)
-    image = Image.new("RGB", (width, pitch * max(1, len(wrapped)) + 2), "white")
-    draw = ImageDraw.Draw(image)
-    for number, line in enumerate(wrapped):
-        draw.text((0, number * pitch), line, "black", font)
-    return np.asarray(image)
 
 
 def enlarge(pixels: Panel, side: int) -> Panel:
@@ -201,53 +184,3 @@ def _shrink_plane(heatmap: np.ndarray, side: int) -> np.ndarray:
 def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
     factor = min(1.0, side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
-
-
-def _wrap(text: str, width: int, font: Any) -> list[str]:
-    """Lines that fit; a word that is too long is cut."""
-    lines = [""]
-    for word in text.split(" "):
-        short = _cut(word, width, font)
-        longer = f"{lines[-1]} {short}".lstrip()
-        if font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(short)
-    return lines
-
-
-def _cut(word: str, width: int, font: Any) -> str:
-    """A word that fits into a line, its end cut off where it must be."""
-    while font.getlength(word) > width and len(word) > 3:
-        word = word.rstrip(".")[:-1] + ".."
-    return word
-
-
-@cache
-def _font_file() -> str | None:
-    """A font of many letters, DejaVu Sans: the system's, or matplotlib's; None: Pillow's own."""
-    from PIL import ImageFont
-
-    try:
-        return ImageFont.truetype("DejaVuSans.ttf", 12).path
-    except OSError:
-        found = importlib.util.find_spec("matplotlib")
-        folder = Path((found.origin if found else None) or "").parent
-        path = folder / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        return str(path) if found and path.is_file() else None
-
-
-@cache
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    file = _font_file()
-    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
-
-
-def _writable(text: str) -> str:
-    """Text in letters that the font has."""
-    if _font_file() is not None:
-        return text
-    text = text.replace("ΣR", "sum of R")
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

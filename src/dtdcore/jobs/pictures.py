@@ -29,6 +29,7 @@ from dtdcore.jobs.panels import (
     sheet_tile,
 )
 from dtdcore.plot_bars import draw_bars
+from dtdcore.volumes import chosen_slices
 
 #: Method, R_p of one input ([k,] *input shape), and a finding for each target.
 Explained = tuple[str, np.ndarray, list[Finding]]
@@ -55,7 +56,7 @@ class Gallery:
             self._bars = True
         else:
             picture = grey(values) if batch.pictures is None else rgb(batch.pictures[row])
-            slices = " (middle slice)" if x.ndim > 3 else ""
+            slices = _slices(x, self.channels)
             self._write(
                 self.folder.picture(name),
                 input_panel(picture, list(self._rows(explained)), name + slices),
@@ -97,6 +98,14 @@ class Gallery:
         with whole_file(path) as file:
             Image.fromarray(panel).save(file, format="PNG", compress_level=3)
         self.written.append(path)
+
+
+def _slices(x: np.ndarray, channels: str) -> str:
+    """Which slices of a volume are drawn; nothing for other inputs."""
+    if x.ndim < 4:
+        return ""
+    depth = x.shape[-4 if channels == "last" else -3]
+    return f" (slices {', '.join(map(str, chosen_slices(depth)))} of {depth})"
 
 
 def _targets(heatmap: np.ndarray, found: Sequence[Finding]) -> np.ndarray:
