@@ -253,8 +253,9 @@ def test_what_is_no_side_of_a_contrast():
 def test_targets_in_words_are_saved(rng, tmp_path):
     network, x = classes(rng)
     path = dtd.LRP(network)(x, [contrast(0, 1), 2]).save(tmp_path / "e.npz")
-    with np.load(path) as file:
-        assert file["target"].tolist() == [["0-1", "2"]] * 2
+    again = dtd.Explanation.load(path)
+    assert again.target.tolist() == [["0-1", "2"]] * 2
+    assert again.target_names.tolist() == [["0-1", "2"]] * 2
 
 
 def test_the_nearest_root_of_a_contrast(rng):

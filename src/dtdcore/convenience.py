@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def explain(
     *,
     relevance: Any = None,
     node: str | None = None,
+    layers: Sequence[str] | str | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain a batch by deep Taylor decomposition, in one call.
@@ -70,7 +72,7 @@ def explain(
     network : Network or path
         A path is read by `dtdcore.load`.
     x : array (n, *input shape)
-    target, relevance, node
+    target, relevance, node, layers
         As in a call of `DeepTaylor`.
     **options
         For `DeepTaylor`: `domain`, `pooling`, `strict`, and so on. To explain many batches make
@@ -87,4 +89,5 @@ def explain(
     """
     if not isinstance(network, Network):
         network = load(network)
-    return DeepTaylor(network, **options)(x, target, relevance=relevance, node=node)
+    explainer = DeepTaylor(network, **options)
+    return explainer(x, target, relevance=relevance, node=node, layers=layers)

@@ -7,7 +7,7 @@ All explainers are made once and called often: `explainer(x, target=None) -> Exp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dtdcore.columns import feature_names
 from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.frames import is_frame, numbers_of
+from dtdcore.hidden import hidden_values
 from dtdcore.layers import Layer
 from dtdcore.network import PLANS_KEPT, Network, dtype_of
 from dtdcore.pieces import count_of, joined, piece_of
@@ -154,6 +155,7 @@ class Redistribution(Explainer):
         *,
         relevance: Any = None,
         node: str | None = None,
+        layers: Sequence[str] | str | None = None,
         strict: bool | None = None,
     ) -> Explanation:
         """Explain a batch.
@@ -175,6 +177,11 @@ class Redistribution(Explainer):
         node : str, optional
             The layer at whose outputs relevance starts, to explain hidden neurons: targets (and
             the explanation's `output`) are then among its outputs. The network's by default.
+        layers : sequence of str or "all", optional
+            Hidden layers whose relevance `explanation.at` shall hold, by name: Σ of it is what the
+            audit says that the layer received. Layers that were folded into others, such as a
+            `BatchNorm` into a convolution, have the relevance of those that hold them, neuron by
+            neuron; where they have none of their own it is an error, and "all" leaves them out.
         strict : bool, optional
             Overrides the explainer's own `strict`.
 
@@ -209,8 +216,12 @@ class Redistribution(Explainer):
                 given, single = as_signal(relevance, "relevance", n, shape, dtype_of(x))
         k = 1 if single else (targets if given is None else given).shape[1]
         plan = self._plan(dtype_of(x), node)
+        running = self._running(node)
+        output = running.output if node is None else running.value(node)
+        hidden = hidden_values(self.network, running, output, layers, x)
+        keep = tuple(sorted(set(hidden.values())))
         if self.max_memory is None:
-            run = self._run(x, targets, given, plan)
+            run = self._run(x, targets, given, plan, keep)
         else:
             run = joined(
                 [
@@ -219,18 +230,21 @@ class Redistribution(Explainer):
                         None if targets is None else targets[piece],
                         None if given is None else given[piece],
                         plan,
+                        keep,
                         measured,
                     )
-                    for piece, measured in self._pieces(x, k, plan)
+                    for piece, measured in self._pieces(x, k, plan, keep)
                 ]
             )
-        output, labels, explained, result, audit = run
+        output, labels, explained, result, audit, kept = run
+        at = {name: kept[value] for name, value in hidden.items()}
         if self.strict if strict is None else strict:
             tolerance = default_tolerance(dtype_of(x)) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
             explained, audit = explained[:, 0], audit.select(0)
             labels = None if labels is None else labels[:, 0]
+            at = {name: part[:, 0] for name, part in at.items()}
         if isinstance(result, dict):
             result = {name: part[:, 0] for name, part in result.items()} if single else result
             x = {name: part.copy() for name, part in x.items()}
@@ -247,6 +261,7 @@ class Redistribution(Explainer):
             audit,
             feature_names=names,
             class_names=classes,
+            at=at,
         )
 
     def _run(
@@ -255,10 +270,12 @@ class Redistribution(Explainer):
         targets: Targets | None,
         given: np.ndarray | None,
         plan: Any,
+        keep: tuple[int, ...] = (),
         measured: bool = False,
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit]:
-        """One piece of a batch: output, labels (n, k), what is explained, heatmaps, audit.
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, Any, Audit, dict[int, np.ndarray]]:
+        """Explain one piece of a batch.
 
+        Returns output, labels (n, k), what is explained, heatmaps, audit, and what `keep` asks for.
         `measured`: of one sample, whose memory the plan will know.
         """
         trace = plan.trace(x, Arena(smallest=1) if measured else None)
@@ -271,28 +288,30 @@ class Redistribution(Explainer):
             start, explained = targets.start(output, self._start)
         else:
             start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
-        result, audit = trace.redistribute(start)
+        result, audit, kept = trace.redistribute(start, keep)
         if isinstance(result, dict):
             result = {name: own(part, start) for name, part in result.items()}
         else:
             result = own(result, start)
         if measured:
-            plan.memory[self._memory_key(x, start.shape[1])] = trace.arena.peak
+            plan.memory[self._memory_key(x, start.shape[1], keep)] = trace.arena.peak
         labels = None if targets is None else targets.labels
-        return output, labels, explained, result, audit
+        return output, labels, explained, result, audit, kept
 
     @staticmethod
-    def _memory_key(x: Any, k: int) -> Any:
+    def _memory_key(x: Any, k: int, keep: tuple[int, ...] = ()) -> Any:
         parts = x.values() if isinstance(x, dict) else (x,)
-        return tuple(part.shape[1:] for part in parts), k
+        return tuple(part.shape[1:] for part in parts), k, keep
 
-    def _pieces(self, x: Any, k: int, plan: Any) -> Iterator[tuple[slice, bool]]:
+    def _pieces(
+        self, x: Any, k: int, plan: Any, keep: tuple[int, ...]
+    ) -> Iterator[tuple[slice, bool]]:
         """The batch in pieces that need no more than `max_memory`; bits do not depend on it."""
         n = count_of(x)
         if n == 0:
             yield slice(0, 0), False
             return
-        key = self._memory_key(x, k)
+        key = self._memory_key(x, k, keep)
         done = 0
         if key not in plan.memory:  # what arrays a run needs follows from shapes: see one sample
             yield slice(0, 1), True
@@ -310,8 +329,9 @@ class Redistribution(Explainer):
         """Bytes that the arrays of one run need at most, for n samples and k targets at once.
 
         Predicted from a run of one sample (of zeros, or the domain's point next to them), for what
-        a run needs follows from shapes. The packed weights, the heatmaps and the copy of the
-        inputs that an explanation holds, and a few MB that the core works in, come on top.
+        a run needs follows from shapes. The packed weights, what an explanation holds (the
+        heatmaps, the relevance at hidden `layers`, a copy of the inputs), and a few MB that the
+        core works in, come on top.
 
         Parameters
         ----------

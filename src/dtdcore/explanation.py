@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,9 @@ class Explanation:
     feature_names: tuple[str, ...] = ()
     #: Names of the outputs, likewise.
     class_names: tuple[str, ...] = ()
+    #: Relevance at the outputs of hidden layers, by name, as asked for by `layers`: (n, *shape) or
+    #: (n, k, *shape). Layers whose relevance is the same may share an array.
+    at: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.output)
@@ -164,7 +167,7 @@ class Explanation:
         audit as `audit_names`, `audit_rules` and `audit` (layers, n[, k], 5): received, passed on,
         absorbed by the bias, absorbed by the stabiliser, lost. Where a trained relevance model took
         part, `audit_model` (layers, n[, k]) holds what it did not predict. Of several inputs it
-        holds relevance/NAME and inputs/NAME.
+        holds relevance/NAME and inputs/NAME; of hidden layers at/NAME.
         """
         return explanation_file.write(self, path)
 

@@ -26,10 +26,12 @@ def piece_of(x: Any, piece: slice) -> Any:
 
 def joined(runs: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     """The results of a batch from those of its pieces."""
-    outputs, targets, explained, results, audits = zip(*runs, strict=True)
+    outputs, targets, explained, results, audits, kept = zip(*runs, strict=True)
     if isinstance(results[0], dict):
         result = {name: np.concatenate([r[name] for r in results]) for name in results[0]}
     else:
         result = np.concatenate(results)
     chosen = None if targets[0] is None else np.concatenate(targets)
-    return np.concatenate(outputs), chosen, np.concatenate(explained), result, Audit.join(audits)
+    hidden = {value: np.concatenate([part[value] for part in kept]) for value in kept[0]}
+    output, f = np.concatenate(outputs), np.concatenate(explained)
+    return output, chosen, f, result, Audit.join(audits), hidden

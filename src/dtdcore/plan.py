@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -62,21 +62,23 @@ class Plan:
         self.inputs = network.inputs
         self.output = network.output if output is None else output
         self.values = m + len(nodes)
-        last_uses = _last_uses(network, self.output)
+        uses = last_uses(network, self.output)
         #: What to do, in order: value, step, source (of joins: None), sources, does the step save
         #: what it will need, the values that are not needed afterwards.
         self.work: list[tuple[int, Step, int | None, tuple[int, ...], bool, tuple[int, ...]]] = []
         #: What to do on the way back: value, step, source, sources, place in the audit.
         self.back: list[tuple[int, Step, int | None, tuple[int, ...], int | None]] = []
         self.names: dict[int, str] = {}
-        ceilings = _clamped(network, last_uses, self.output)
-        clamped = {value: source for value, (source, _) in ceilings.items()}
+        ceilings = _clamped(network, uses, self.output)
+        #: For values that the step before gives itself: that step's value.
+        self.clamped = {value: source for value, (source, _) in ceilings.items()}
+        clamped = self.clamped
         self.output = clamped.get(self.output, self.output)
         for value, source in clamped.items():
-            last_uses[source] = last_uses[value]
+            uses[source] = uses[value]
         fused = dict(ceilings.values())
         for value in range(m, self.values):
-            if value not in last_uses or value in clamped:
+            if value not in uses or value in clamped:
                 continue
             node = nodes[value - m]
             rule = None if rules is None else rules[value - m]
@@ -88,7 +90,7 @@ class Plan:
                 raise in_layer(node.name, error) from error
             sources = tuple(clamped.get(source, source) for source in node.sources)
             source = None if step.joins else sources[0]
-            ends = tuple({s for s in sources if last_uses[s] == value})
+            ends = tuple({s for s in sources if uses[s] == value})
             saves = rules is None or step.remembers
             self.work.append((value, step, source, sources, saves, ends))
             self.names[value] = node.name
@@ -232,10 +234,13 @@ class Trace:
     shapes: list[tuple[int, ...]]
     arena: Arena
 
-    def redistribute(self, relevance: np.ndarray) -> tuple[Any, Audit]:
+    def redistribute(
+        self, relevance: np.ndarray, keep: Collection[int] = ()
+    ) -> tuple[Any, Audit, dict[int, np.ndarray]]:
         """Relevance of the inputs (n, k, *shape) from that of the output, and its audit.
 
-        Of several inputs it is a dict by their names.
+        Of several inputs it is a dict by their names. At last the relevance of the values in
+        `keep`, which changes no bit of the others.
 
         Raises
         ------
@@ -249,17 +254,21 @@ class Trace:
         accounts, passed = book[:4].reshape(places, n, k, 4), book[4].reshape(places, n * k)
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = relevance
+        wanted = {plan.clamped.get(value, value) for value in keep}
+        found: dict[int, np.ndarray] = {}
         try:
             with using(self.arena):
                 for value, step, source, sources, place in plan.back:
                     signal, arriving[value] = arriving[value], None
+                    if value in wanted:
+                        found[value] = np.array(to_plain(signal))
                     kept, saved[value] = saved[value], None
                     if step.plain and type(signal) is Blocked:
                         signal = to_plain(signal)
                     if place is None:
                         signal = step.redistribute(kept, signal, None)
                     else:
-                        if value in plan.ahead:
+                        if value in plan.ahead and source not in wanted:
                             below, lower, booked = plan.ahead[value]
                             ahead = lower.ahead(saved[below], accounts[booked])
                             signal = step.redistribute(kept, signal, accounts[place], ahead)
@@ -282,7 +291,9 @@ class Trace:
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
             audit.complain()
-        return self._arrived(arriving, n, k), audit
+        result = self._arrived(arriving, n, k)
+        found |= {v: _of_input(result, plan.inputs, v) for v in wanted if v < len(plan.inputs)}
+        return result, audit, {v: found[plan.clamped.get(v, v)] for v in keep}
 
     def gradient(self, gradient: np.ndarray) -> Any:
         """Gradient with respect to the input (n, k, *shape) from that of the output.
@@ -363,7 +374,7 @@ def _ceiling(layer: Layer) -> float | None:
     return layer.high if type(layer) is Clip and layer.low == 0 else None
 
 
-def _last_uses(network: Network, output: int) -> dict[int, int]:
+def last_uses(network: Network, output: int) -> dict[int, int]:
     """For each value that leads to the output, the last value made from it (its own: none)."""
     m = len(network.inputs)
     uses = {output: output}
@@ -384,6 +395,11 @@ def _add_up(core: Any, parts: Sequence[Value], sums: np.ndarray) -> None:
             sums += total
         elif len(parts) > 1:
             total = np.empty_like(sums)
+
+
+def _of_input(result: Any, names: Sequence[str], value: int) -> np.ndarray:
+    """A copy of the relevance of one input."""
+    return np.array(result[names[value]] if isinstance(result, dict) else result)
 
 
 def _numbers(value: Value) -> np.ndarray:

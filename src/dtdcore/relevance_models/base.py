@@ -14,8 +14,8 @@ from dtdcore.rules import Rule
 
 #: Makes what runs a network (merged, perhaps) for one rule per node, one dtype and the number of
 #: the value to start from (None: the output): an object with the dict `memory` and the method
-#: trace(x, arena), whose result has `output`, `arena` and redistribute(relevance) -> (relevance,
-#: Audit).
+#: trace(x, arena), whose result has `output`, `arena` and redistribute(relevance, keep) ->
+#: (relevance, Audit, relevance of the values in keep).
 Planner = Callable[[Network, Sequence[Rule | str | None], np.dtype, int | None], Any]
 
 

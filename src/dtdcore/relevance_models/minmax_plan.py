@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,13 @@ class MinMaxTrace:
     detected: list[tuple[np.ndarray, Any]]
     arena: Arena
 
-    def redistribute(self, relevance: np.ndarray) -> tuple[np.ndarray, Audit]:
+    def redistribute(
+        self, relevance: np.ndarray, keep: Collection[int] = ()
+    ) -> tuple[np.ndarray, Audit, dict[int, np.ndarray]]:
         """Relevance of the inputs (n, k, *shape) from that of the outputs, and its audit.
+
+        At last the relevance of the values in `keep`. Where the model predicts, that of a pool and
+        all above it is what arrived there, that of the neurons below it what is predicted, y_j.
 
         Raises
         ------
@@ -99,14 +104,19 @@ class MinMaxTrace:
             If relevance overflows, naming the layer.
         """
         with using(self.arena):
-            signal, book = self._redistribute(relevance)
-        return independent(signal), book.audit()
+            arrived: dict[int, np.ndarray] = {}
+            signal, book = self._redistribute(relevance, arrived)
+            kept = {value: np.array(arrived[value]) for value in keep}
+        return independent(signal), book.audit(), kept
 
-    def _redistribute(self, relevance: np.ndarray) -> tuple[np.ndarray, _Book]:
+    def _redistribute(
+        self, relevance: np.ndarray, arrived: dict[int, np.ndarray]
+    ) -> tuple[np.ndarray, _Book]:
         plan, signal, R_l = self.plan, relevance, relevance
         book = _Book(plan, relevance.shape[:2])
         for number in range(len(plan.steps) - 1, plan.top - 1, -1):
             R_l = signal  # at the end: that of the top layer's detection neurons
+            arrived[number + 1] = signal
             signal = self._pass(number, signal, book)
         end = plan.top
         for unit, model, step, (h, saved) in zip(
@@ -114,14 +124,20 @@ class MinMaxTrace:
             strict=True,
         ):  # fmt: skip
             for number in range(end - 1, unit.end - 1, -1):
+                arrived[number + 1] = signal
                 signal = self._pass(number, signal, book)
             R_k, R_l = signal, model.detect(h, R_l)
+            arrived[unit.end] = R_k
+            for value in range(unit.dense + 1, unit.end):
+                arrived[value] = R_k if unit.pool is None else R_l
             account = np.zeros((*R_k.shape[:2], 4))
             signal = step.redistribute(saved, R_l, account)
             book.model(unit, R_k, R_l, account, signal)
             end = unit.dense
         for number in range(end - 1, -1, -1):
+            arrived[number + 1] = signal
             signal = self._pass(number, signal, book)
+        arrived[0] = signal
         return signal, book
 
     def _pass(self, number: int, signal: np.ndarray, book: _Book) -> np.ndarray:
