@@ -385,6 +385,7 @@ def test_graphs_are_saved_whole(tmp_path, dtype, rng):
 def test_every_layer_is_saved(tmp_path, rng):
     layers = [
         dtd.Pad((1, 0), (0, 1), 0.5),
+        dtd.Pad((1, 0), (0, 0), rng.random((3, 1, 6))),
         dtd.Multiply(np.arange(3.0).reshape(3, 1, 1)),
         dtd.Upsample((2, 1)),
         dtd.BatchNorm(*rng.random((4, 3)), epsilon=0.1),

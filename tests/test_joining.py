@@ -254,6 +254,8 @@ def test_activations_of_blocked_images(layer, dtype, rng):
 
 # ------------------------------------------------------------------- rearranged
 
+FRAME = np.arange(105.0).reshape(3, 5, 7) - 50
+
 MOVES = {
     "Reshape": (dtd.Reshape((4, -1)), lambda x: x.reshape(len(x), 4, 15)),
     "Reshape flat": (dtd.Reshape((60,)), lambda x: x.reshape(len(x), 60)),
@@ -262,6 +264,12 @@ MOVES = {
     "Upsample one": (dtd.Upsample((4,)), lambda x: ref.upsample(x, (4,))),
     "Pad": (dtd.Pad((1, 0), (2, 3)), lambda x: ref.pad(x, (1, 0), (2, 3), 0)),
     "Pad all": (dtd.Pad((0, 1, 2), (1, 0, 0), -2), lambda x: ref.pad(x, (0, 1, 2), (1, 0, 0), -2)),
+    "Pad array": (
+        dtd.Pad((1, 0), (0, 2), FRAME),
+        lambda x: np.where(
+            ref.pad(x * 0 + 1, (1, 0), (0, 2), 0), ref.pad(x, (1, 0), (0, 2), 0), FRAME
+        ),
+    ),
     "Multiply": (
         dtd.Multiply(np.arange(3.0).reshape(3, 1, 1)),
         lambda x: x * np.arange(3.0).reshape(3, 1, 1),
@@ -318,6 +326,8 @@ def test_relevance_of_a_frame_is_booked_as_lost(rng):
         (lambda: dtd.Pad((1,), (1, 1)), ValueError, "before and after"),
         (lambda: dtd.Pad((-1,), (1,)), ValueError, "before"),
         (lambda: dtd.Pad((1,), (1,), np.inf), ValueError, "value"),
+        (lambda: dtd.Pad((1,), (1,), [1, np.nan, 1]), ValueError, "value"),
+        (lambda: dtd.Pad((1,), (1,), [1, 2]).forward(np.ones((2, 6))), ValueError, "broadcast"),
         (lambda: dtd.Pad((1, 1), (1, 1)).forward(np.ones((2, 6))), ValueError, "2 axes"),
         (lambda: dtd.Upsample((0,)), ValueError, "scale"),
         (lambda: dtd.Upsample((2, 2)).forward(np.ones((2, 6))), ValueError, "2 axes"),

@@ -38,8 +38,10 @@ W = {
         "tall": (144, 3),
         "channels": (4, 1, 1),
         "batch": (1, 4, 1, 6),
+        "heads": (4, 6, 5),
     }.items()
 }
+W["order"] = torch.tensor([2, 0, 1])
 B = torch.arange(6.0)
 MASK = torch.tensor([True, False, True, True, False, True])
 
@@ -50,6 +52,16 @@ def signal(x):
 
 def volume(x):
     return x[:, None]
+
+
+def written_into(x):
+    """Some places of x + 1 overwritten, by numbers and by others of its own."""
+    y = x + 1
+    y[:, 0] = 0
+    y[:, 2, 1:3] = 1.5
+    y[..., -2:] = x[..., :2]
+    y[:, 1, 0, 0] = W["channels"][0, 0, 0]
+    return y
 
 
 FUNCTIONS = {
@@ -68,6 +80,25 @@ FUNCTIONS = {
     "matmul left": lambda x: W["matrix"] @ x.mean(1),
     "addmm": lambda x: torch.addmm(B[:3], x.flatten(1), W["tall"], beta=2, alpha=0.5),
     "mm": lambda x: torch.mm(x.flatten(1), W["tall"]),
+    "matmul of matrices": lambda x: x @ W["heads"],
+    "matmul of one column": lambda x: x @ B,
+    "matmul of one row": lambda x: B @ x,
+    "matmul left of matrices": lambda x: W["heads"].mT @ x,
+    "matmul broadcast": lambda x: x.mean(1, keepdim=True) @ W["heads"],
+    "matmul of each sample": lambda x: x.mean(1) @ W["matrix"].T.expand(len(x), 6, 5),
+    "mv": lambda x: torch.mv(x.flatten(1), W["tall"][:, 0]),
+    "bmm": lambda x: torch.bmm(x.mean(1), W["square"].expand(len(x), 6, 6)),
+    "baddbmm": lambda x: torch.baddbmm(B, x.mean(1), W["square"].expand(len(x), 6, 6)),
+    "einsum": lambda x: torch.einsum("nchw,oc->nohw", x, W["1d"][:, :, 0].repeat(1, 2)),
+    "einsum of heads": lambda x: torch.einsum("nhtd,hde->neth", x, W["heads"]),
+    "einsum with dots": lambda x: torch.einsum("...i,oi->...o", x, W["matrix"]),
+    "einsum implicit": lambda x: torch.einsum("ajki,oi", x, W["matrix"]),
+    "einsum to one": lambda x: torch.einsum("nchw,c,w->n", x, B[:4], B),
+    "einsum of one": lambda x: torch.einsum("nchw->nwc", x),
+    "einsum of nothing else": lambda x: torch.einsum("nchw,ab->nc", x, W["square"]),
+    "tensordot": lambda x: torch.tensordot(x, W["matrix"], dims=([2], [1])),
+    "inner": lambda x: torch.inner(x, W["matrix"]),
+    "chain": lambda x: torch.linalg.multi_dot([x.flatten(1), W["tall"], W["matrix"][:3]]),
     # sums and scales
     "add alpha": lambda x: torch.add(x, x.relu(), alpha=3),
     "sub alpha": lambda x: torch.sub(x.relu(), x, alpha=2),
@@ -105,6 +136,51 @@ FUNCTIONS = {
     "softmax": lambda x: x.flatten(1).softmax(1) * 2,
     "softmax of one pixel": lambda x: x[:, :, :1, :1].softmax(1) * 2,
     "nothing": lambda x: x.clone().contiguous().detach().to(torch.float64).float() + 1,
+    # other names, and what PyTorch takes apart
+    "concat": lambda x: torch.concat([x, x.relu()], 1),
+    "concatenate": lambda x: torch.concatenate([x, x.relu()], -1),
+    "hstack": lambda x: torch.hstack([x, x.relu()]),
+    "dstack": lambda x: torch.dstack([x, x.relu()]),
+    "column_stack": lambda x: torch.column_stack([x, x.relu()]),
+    "subtract": lambda x: torch.subtract(x, 1, alpha=2),
+    "multiply": lambda x: torch.multiply(x, W["channels"]),
+    "divide": lambda x: torch.divide(x, 3),
+    "true_divide": lambda x: torch.true_divide(x, W["channels"]),
+    "negative": torch.negative,
+    "positive": lambda x: torch.positive(x.relu()),
+    "clip": lambda x: torch.clip(x, -1, 0.5),
+    "clip of tensors": lambda x: torch.clip(x, torch.tensor(-1.0), torch.tensor(0.5)),
+    "fix": lambda x: x.clamp(min=0).clamp_(max=1),
+    "swapaxes": lambda x: x.swapaxes(1, 2).swapdims(2, 3),
+    "moveaxis": lambda x: torch.moveaxis(x, 1, -1).movedim(2, 1),
+    "adjoint": lambda x: x.adjoint() + x.mT,
+    "addcmul": lambda x: torch.addcmul(x.relu(), x, W["channels"], value=0.5),
+    "addcdiv": lambda x: torch.addcdiv(x.relu(), x, W["channels"], value=0.5),
+    "lerp": lambda x: torch.lerp(x, x.relu(), 0.3),
+    "lerp the other way": lambda x: torch.lerp(x, x.relu(), 0.7),
+    "glu": lambda x: tf.glu(x, 1),
+    "diff": lambda x: torch.diff(x, dim=2),
+    "rot90": lambda x: torch.rot90(x, 1, (2, 3)),
+    "tensor_split": lambda x: x.tensor_split(3, 1)[0] + 1,
+    "hsplit": lambda x: torch.hsplit(x, 2)[1],
+    "unsafe_chunk": lambda x: torch.unsafe_chunk(x, 2, 1)[1],
+    "broadcast_to": lambda x: torch.broadcast_to(x[:, :1], (len(x), 4, 6, 6)),
+    "view_as": lambda x: x.view_as(x.relu()).reshape_as(x) * 2,
+    "atleast_3d": lambda x: torch.atleast_3d(x.flatten(1)),
+    "softmin": lambda x: tf.softmin(x.flatten(1), 1) * 2,
+    "special": torch.special.expit,
+    "logit scale": lambda x: x.mul(2).add_(1).sub_(3).div_(2).neg_().relu_(),
+    "in place": lambda x: tf.leaky_relu_(tf.hardtanh_(tf.elu_(x + 1)), 0.3),
+    "written into": written_into,
+    "written into by itself": lambda x: x.index_select(1, W["order"]).select_scatter(x[:, 0], 1, 2),
+    "masked_fill": lambda x: x.masked_fill(MASK, 0.0),
+    "masked_fill of a number": lambda x: x.masked_fill(MASK, 2.0).relu(),
+    "where": lambda x: torch.where(MASK, x, x.relu()),
+    "where scalar": lambda x: torch.where(MASK[:, None], 0.5, x),
+    "zero": lambda x: torch.zeros_like(x).copy_(x) + x,
+    "maximum": lambda x: torch.maximum(x, torch.tensor(0.3)),
+    "maximum 0": lambda x: torch.max(torch.tensor(0.0), x),
+    "minimum": lambda x: torch.minimum(x, torch.tensor(0.3)),
     # windows
     "max_pool1d": lambda x: tf.max_pool1d(signal(x), 3, 2, 1),
     "max_pool2d ceil": lambda x: tf.max_pool2d(x, 3, 2, 1, 1, True),
@@ -135,6 +211,11 @@ FUNCTIONS = {
     "sum": lambda x: x.sum((2, 3), keepdim=True),
     "amax": lambda x: x.amax((-1, -2)),
     "max": lambda x: x.max(2)[0],
+    "amin": lambda x: x.amin((2, 3)),
+    "amin of all": lambda x: x.amin((1, 2, 3)),
+    "min": lambda x: x.min(2, keepdim=True)[0],
+    "aminmax": lambda x: torch.aminmax(x, dim=1)[0],
+    "mean kept": lambda x: x.mean((-1, 1), True),
     "lp_pool": lambda x: tf.lp_pool2d(x, 2, 3, 2),
     "lp_pool one": lambda x: tf.lp_pool1d(signal(x), 1, 3),
     "local_response_norm": lambda x: tf.local_response_norm(x, 3, 0.5, 0.6, 2),

@@ -73,7 +73,7 @@ class Folding:
         for value, layer in list(self.layers.items()):
             if self.names[value] in self.keep:
                 continue
-            if isinstance(layer, Pad) and layer.value == 0:
+            if isinstance(layer, Pad) and not np.any(layer.value):
                 self._frame(value, layer)
             elif value not in self._stay:
                 scaling = scaling_of(layer, self._shape(value))

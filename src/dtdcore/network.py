@@ -15,7 +15,7 @@ from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
 from dtdcore.columns import read_tables
 from dtdcore.folding import Folding
-from dtdcore.layers import ChannelAffine, Layer, Multiply
+from dtdcore.layers import ChannelAffine, Layer
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.saving import read, write
@@ -89,7 +89,7 @@ class Network:
         self._input_shapes = tuple(
             self._shape_of_input(value, shape) for value, shape in enumerate(input_shape.values())
         )
-        learned = [layer for layer in self.layers if not isinstance(layer, Multiply)]
+        learned = [layer for layer in self.layers if layer.parameters]
         dtypes = {array.dtype for layer in learned for array in layer.arrays().values()}
         #: float32 if all weights are, else float64: what inputs of whole numbers become.
         self.dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)

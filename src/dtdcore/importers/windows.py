@@ -62,6 +62,52 @@ def framed(
     return call.emit(Pad(before[skip:], after[skip:], value), x)
 
 
+def joined(call: Builder, parts: Sequence[Signal | np.ndarray], axis: int) -> Signal:
+    """Values and constants one after the other along an axis of a sample.
+
+    Constants, without the batch axis, become frames beside the values: the relevance that they get
+    is lost, and booked so.
+    """
+    places = [place for place, part in enumerate(parts) if isinstance(part, Signal)]
+    shape = parts[places[0]].shape
+    rest = [size for place, size in enumerate(shape) if place != axis]
+    for part in parts:
+        if [size for place, size in enumerate(part.shape) if place != axis] != rest:
+            raise ValueError(f"it joins values of the shapes {shape} and {part.shape}")
+    starts = [0, *(place + 1 for place in places[:-1])]
+    signals = []
+    for start, place in zip(starts, places, strict=True):
+        end = len(parts) if place == places[-1] else place + 1
+        signals.append(
+            _beside(call, parts[start:place], parts[place], parts[place + 1 : end], axis)
+        )
+    return signals[0] if len(signals) == 1 else call.emit(Concat(axis), *signals)
+
+
+def _beside(
+    call: Builder,
+    before: Sequence[np.ndarray],
+    x: Signal,
+    after: Sequence[np.ndarray],
+    axis: int,
+) -> Signal:
+    """A value with constants before and behind it along an axis."""
+    constants = [*before, *after]
+    if not constants:
+        return x
+    for constant in constants:
+        if not np.all(np.isfinite(constant)):
+            raise ValueError("a constant holds a value that is not finite")
+    widths = [sum(part.shape[axis] for part in side) for side in (before, after)]
+    first, last = ([w if i == axis else 0 for i in range(len(x.shape))] for w in widths)
+    numbers = np.unique([number for part in constants for number in (part.min(), part.max())])
+    if len(numbers) == 1:
+        return framed(call, x, first, last, float(numbers[0]))
+    inside = np.zeros(x.shape, np.result_type(*constants))
+    values = np.concatenate([*before, inside, *after], axis=axis)
+    return call.emit(Pad(first, last, values), x)
+
+
 def enlarged(call: Builder, x: Signal, times: Sequence[int]) -> Signal:
     """Each number repeated so many times along each axis of a sample."""
     if set(times) <= {1}:

@@ -176,29 +176,53 @@ class Pad(Layer):
     ----------
     before, after : tuple of int
         Widths for each axis of one input, or for the last axes: (1, 1) pads height and width.
-    value : float
-        What the frame holds.
+    value : float or array
+        What the frame holds. An array broadcasts to one output; what it has inside of the frame
+        does not matter. So constants are put before and behind a value: class tokens, coordinates.
 
     Raises
     ------
     TypeError, ValueError
-        If a width is no whole number ≥ 0, the tuples differ in length, or `value` is not finite.
+        If a width is no whole number ≥ 0, the tuples differ in length, or `value` is not finite;
+        in a network or a call, if an array does not broadcast to the output.
     """
 
     rearranges = True
 
-    def __init__(self, before: Iterable[int], after: Iterable[int], value: float = 0) -> None:
+    def __init__(self, before: Iterable[int], after: Iterable[int], value: Any = 0) -> None:
         super().__init__()
         self.before, self.after = _counts(before, "before", 0), _counts(after, "after", 0)
         if len(self.before) != len(self.after):
             raise ValueError(
                 f"before and after must be of one length, got {self.before} and {self.after}"
             )
-        self.value = check_number(value, "value", -np.inf)
+        #: A float, or an array.
+        self.value: Any = value
+        if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value):
+            self.value = as_float(value, "value").copy()
+            check_finite(self.value, "value")
+            self.value.flags.writeable = False
+        else:
+            self.value = check_number(value, "value", -np.inf)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of an array of values."""
+        return getattr(self.value, "dtype", super().dtype)
+
+    @property
+    def parameters(self) -> int:
+        """0: nothing was learned."""
+        return 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`value`, if it is an array."""
+        return {"value": self.value} if np.ndim(self.value) else {}
 
     def options(self) -> dict[str, Any]:
-        """`before`, `after` and `value`."""
-        return {"before": list(self.before), "after": list(self.after), "value": self.value}
+        """`before` and `after`, and `value` if it is one number."""
+        widths: dict[str, Any] = {"before": list(self.before), "after": list(self.after)}
+        return widths if np.ndim(self.value) else widths | {"value": self.value}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The sizes with the frame: see `Layer.output_shape`."""
@@ -206,10 +230,19 @@ class Pad(Layer):
         if rest < 0:
             raise ValueError(f"{self!r} pads {len(self.before)} axes, got {input_shape}")
         widths = zip(input_shape[rest:], self.before, self.after, strict=True)
-        return (*input_shape[:rest], *(size + b + a for size, b, a in widths))
+        shape = (*input_shape[:rest], *(size + b + a for size, b, a in widths))
+        if np.ndim(self.value) and not _broadcasts(self.value.shape, shape):
+            raise ValueError(
+                f"{self!r} makes {shape} of {input_shape}: its values do not broadcast to that"
+            )
+        return shape
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
-        return PadStep(self.before, self.after, self.value)
+        return PadStep(self.before, self.after, cast(np.asarray(self.value), dtype, "value"))
+
+    def __repr__(self) -> str:
+        value = f"array{self.value.shape}" if np.ndim(self.value) else self.value
+        return f"Pad(before={list(self.before)}, after={list(self.after)}, value={value})"
 
 
 class Upsample(Layer):
@@ -290,11 +323,7 @@ class Multiply(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The same: see `Layer.output_shape`."""
-        try:
-            fits = np.broadcast_shapes(self.constant.shape, input_shape) == input_shape
-        except ValueError:
-            fits = False
-        if not fits:
+        if not _broadcasts(self.constant.shape, input_shape):
             raise ValueError(f"{self!r} cannot take inputs of shape {input_shape}")
         return input_shape
 
@@ -304,6 +333,14 @@ class Multiply(Layer):
     def __repr__(self) -> str:
         shape = self.constant.shape
         return f"Multiply({f'array{shape}' if shape else float(self.constant)})"
+
+
+def _broadcasts(own: Shape, shape: Shape) -> bool:
+    """Does an array of one shape broadcast to another?"""
+    try:
+        return np.broadcast_shapes(own, shape) == shape
+    except ValueError:
+        return False
 
 
 def _counts(values: Any, name: str, minimum: int) -> tuple[int, ...]:

@@ -90,19 +90,23 @@ class SliceStep(Step):
 
 
 class PadStep(Step):
-    """A frame of a constant; what relevance it gets is lost."""
+    """A frame of constants; what relevance it gets is lost."""
 
     redistributes = True
     remembers = False
 
-    def __init__(self, before: tuple[int, ...], after: tuple[int, ...], value: float) -> None:
+    def __init__(self, before: tuple[int, ...], after: tuple[int, ...], value: np.ndarray) -> None:
         self.widths = list(zip(before, after, strict=True))
         self.value = value
         self.inside = tuple(slice(b, -a if a else None) for b, a in self.widths)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         widths = [(0, 0)] * (x.ndim - len(self.widths)) + self.widths
-        return np.pad(x, widths, constant_values=x.dtype.type(self.value))
+        shape = [size + sum(pair) for size, pair in zip(x.shape, widths, strict=True)]
+        result = np.empty(shape, x.dtype)
+        result[...] = self.value
+        result[(..., *self.inside)] = x
+        return result
 
     def trace(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.forward(x), None

@@ -79,11 +79,16 @@ class Call:
             raise ValueError(f"{name} depends on the batch size")
         array = to_numpy(value, name)
         if x is not None and array.ndim == len(x.shape) + 1 and len(array) > 1:
-            if not np.array_equal(array, np.broadcast_to(array[:1], array.shape)):
-                raise ValueError(f"{name} is a constant that differs along the batch axis")
-            array = array[:1]
+            array = same_for_all(array, name)
         # numbers beside float32 values are float32, as PyTorch takes them
         return array.astype(self.dtype) if array.ndim == 0 else array
+
+    def parts(self, name: str) -> list[Any]:
+        """A list of signals, and of constants as arrays without the batch axis."""
+        return [
+            value if isinstance(value, Signal) else same_for_all(to_numpy(value, name), name)[0]
+            for value in self.value(name)
+        ]
 
     def number(self, name: str, default: float | None = None) -> float | None:
         """A constant argument of one number."""
@@ -134,6 +139,19 @@ class Call:
     def emit(self, layer: Layer, *sources: Signal) -> Signal:
         """Add a layer; gives its output."""
         return self._emit(layer, sources)
+
+
+def same_for_all(array: np.ndarray, name: str) -> np.ndarray:
+    """A constant that repeats itself along its first axis, the batch axis: once.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    if not np.array_equal(array, np.broadcast_to(array[:1], array.shape)):
+        raise ValueError(f"{name} is a constant that differs along the batch axis")
+    return array[:1]
 
 
 def to_numpy(tensor: Any, name: str) -> np.ndarray:

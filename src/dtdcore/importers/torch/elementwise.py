@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import affine, leaky, softmax_over
+from dtdcore.importers.building import added, affine, leaky, repeated, softmax_over
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
@@ -94,6 +94,44 @@ def clip(call: Call) -> Signal:
     if low == 0 and high >= LARGEST:
         return call.emit(ReLU(), call.x)
     return call.emit(Clip(low, high), call.x)
+
+
+@OPERATORS.add("maximum", "minimum", becomes="`Clip` or `ReLU`: with a constant number")
+def bounded(call: Call) -> Signal:
+    """max(x, c) or min(x, c)."""
+    given = [call.is_signal(name) for name in ("self", "other")]
+    if all(given):
+        most = "maximum" if call.operator in ("maximum", "max") else "minimum"
+        raise ValueError(f"the elementwise {most} of two values is not supported")
+    x, bound = call.signal("self" if given[0] else "other"), "other" if given[0] else "self"
+    number, most = call.number(bound), call.operator in ("maximum", "max")
+    low, high = (number, LARGEST) if most else (-LARGEST, number)
+    return call.emit(ReLU() if low == 0 else Clip(low, high), x)
+
+
+@OPERATORS.add("where", becomes="`Multiply`, `Add`: with a constant mask")
+def where(call: Call) -> Signal:
+    """One value where a mask is true, another elsewhere."""
+    x = call.signal("self" if call.is_signal("self") else "other")
+    mask = call.weights("condition", x)
+    parts, shifts = [], []
+    for name, factor in (("self", mask), ("other", 1 - mask)):
+        if not np.any(factor):
+            continue
+        if not call.is_signal(name):
+            shifts.append(call.weights(name, x) * factor)
+        elif np.all(factor):
+            parts.append(call.signal(name))
+        else:
+            part = repeated(call, call.signal(name), call.shape)
+            parts.append(affine(call, part, factor.astype(call.dtype), None))
+    if not parts:
+        raise ValueError("nothing of its input is left")
+    y = parts[0] if len(parts) == 1 else added(call, parts)
+    for shift in shifts:
+        if np.any(shift):
+            y = affine(call, y, None, shift.astype(call.dtype))
+    return y
 
 
 @OPERATORS.add("sigmoid", becomes="`Sigmoid`")

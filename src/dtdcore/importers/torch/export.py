@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import require
+from dtdcore.importers.torch.decomposing import with_known_operators
+
+#: Samples of the example that a module is exported and compared on: all of them take their time.
+VERIFIED = 16
 
 
 @dataclass(frozen=True)
@@ -137,26 +141,25 @@ def evaluating(module: Any) -> Iterator[None]:
             part.training = flag
 
 
-def export(module: Any, example: Example) -> Any:
-    """The exported program, of any batch size where that can be done.
+def export(module: Any, example: Example) -> tuple[Any, Example]:
+    """The exported program, of any batch size where that can be done, and what it was made with.
 
     Raises
     ------
     ValueError
         If the module cannot be exported, or cannot run on the example.
     """
-    torch = require("torch", "torch")
-    tensors = example.tensors()
-    if example.batch == 1:  # what is true of one sample only is no graph for all batches
-        tensors = [torch.cat([tensor, tensor]) for tensor in tensors]
     try:
-        program = _export(module, example.with_tensors(tensors), True)
+        several = example.first(VERIFIED)
+        if several.batch == 1:  # what is true of one sample only is no graph for all batches
+            several = several.with_tensors([_twice(tensor) for tensor in several.tensors()])
+        program = _export(module, several, True)
         if is_dynamic(program):
-            return program
+            return program, several
     except Exception:  # noqa: BLE001 - whatever a module raises; tried again, and said, below
         pass
     try:
-        return _export(module, example, False)
+        return _export(module, example, False), example
     except Exception as error:
         _check_runs(module, example)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -166,6 +169,14 @@ def export(module: Any, example: Example) -> Any:
             "does must not depend on the numbers in x: take such conditions and loops out, or "
             "import the part without them"
         ) from error
+
+
+def _twice(tensor: Any) -> Any:
+    """A batch of a sample twice, whose axes lie in memory in the order of the sample's."""
+    torch = require("torch", "torch")
+    order = sorted(range(1, tensor.ndim), key=tensor.stride, reverse=True)
+    both = torch.cat([tensor, tensor]).permute(0, *order).contiguous()
+    return both.permute(0, *(order.index(axis) + 1 for axis in range(1, tensor.ndim)))
 
 
 def _export(module: Any, example: Example, dynamic: bool) -> Any:
@@ -183,7 +194,7 @@ def _export(module: Any, example: Example, dynamic: bool) -> Any:
         module, example.args, example.kwargs, dynamic_shapes=shapes, strict=False
     )
     # Makes operators in place ordinary ones, and takes none apart.
-    return program.run_decompositions({})
+    return with_known_operators(program.run_decompositions({}))
 
 
 def is_dynamic(program: Any) -> bool:

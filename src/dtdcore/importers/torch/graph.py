@@ -13,14 +13,18 @@ import numpy as np
 from dtdcore.arrays import require
 from dtdcore.importers.record import Record, Shape, Signal
 from dtdcore.importers.torch.call import Call
+from dtdcore.importers.torch.decomposing import ORIGIN
 from dtdcore.importers.torch.names import Names
-from dtdcore.importers.torch.operators import operators, table
+from dtdcore.importers.torch.operators import operator_name, operators, table
 from dtdcore.importers.torch.patterns import SHAPING, Found, Pattern
 from dtdcore.layers import Layer
 from dtdcore.network import Network
 
 #: Operators that take the shape of a value, but not its numbers.
-LIKE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+LIKE = (
+    *("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
+    *("fill", "copy", "zero"),
+)
 
 #: What may stand between a trailing softmax and the output.
 BEHIND_SOFTMAX = (*SHAPING, "clone", "contiguous", "detach", "alias", "_to_copy")
@@ -79,9 +83,7 @@ class Graph:
     @staticmethod
     def operator(node: Any) -> str:
         """The name of a node's operator, without package and overload."""
-        schema = getattr(node.target, "_schema", None)
-        name = schema.name if schema is not None else getattr(node.target, "__name__", "")
-        return name.removeprefix("aten::") or str(node.target)
+        return operator_name(node.target)
 
     def sample_shape(self, value: Any) -> Shape | None:
         """The shape of a sample of a value; None if its first axis is not the batch axis."""
@@ -108,8 +110,12 @@ class Graph:
         """A node, as errors call it."""
         schema = getattr(node.target, "_schema", None)
         name = schema.name.replace("::", ".") if schema is not None else str(node.target)
+        named = node.name
+        if ORIGIN in node.meta:
+            whole, named = node.meta[ORIGIN]
+            name = f"aten.{whole} (here its part {name})"
         path = Names.path(node)
-        where = f"in {path!r} (node {node.name!r})" if path else f"node {node.name!r}"
+        where = f"in {path!r} (node {named!r})" if path else f"node {named!r}"
         return f"{self.title_of_module}: operator {name}, {where}"
 
     def trailing_softmax(self) -> Any:
@@ -214,9 +220,10 @@ class Translation:
         return values[index]
 
     def _is_constant(self, node: Any) -> bool:
+        sources = node.all_input_nodes
         if self.graph.operator(node) in LIKE:
-            return True
-        parts = (self.values[source] for source in node.all_input_nodes)
+            sources = [source for source in sources if source is not node.args[0]]
+        parts = (self.values[source] for source in sources)
         return not any(
             isinstance(part, Signal) or (isinstance(part, list) and part) for part in parts
         )

@@ -14,14 +14,10 @@ from dtdcore.importers.torch.export import (
     evaluating,
     export,
     in_single,
-    is_dynamic,
 )
 from dtdcore.importers.torch.graph import Graph, Translation
 from dtdcore.importers.torch.verify import verify_network
 from dtdcore.network import Network
-
-#: Samples of the example that the network is compared on: a whole data set would take its time.
-VERIFIED = 16
 
 
 def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
@@ -72,7 +68,8 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     title = type(module).__name__
     with evaluating(module):
         names = list(example) if isinstance(example, dict) and not call.kwargs else None
-        graph = Graph(export(module, call), title, names)
+        program, call = export(module, call)
+        graph = Graph(program, title, names)
         softmax = graph.trailing_softmax()
         translation = Translation(graph)
         result = translation.run(softmax)
@@ -81,8 +78,7 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{title}: {error}") from None
         if verify:
-            some = call.first(VERIFIED) if is_dynamic(graph.program) else call
-            verify_network(network, translation, module, some)
+            verify_network(network, translation, module, call)
     notes = [] if note is None else [note]
     if softmax is not None:
         name = graph.operator(softmax).strip("_")

@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
+import string
+
 import numpy as np
 
-from dtdcore.importers.building import (
-    added,
-    affine,
-    divided,
-    gated,
-    matrix_times,
-    times_matrix,
-)
+from dtdcore.importers.building import added, affine, divided, gated, times_matrix
 from dtdcore.importers.operators import Operators
+from dtdcore.importers.products import einstein, product
 from dtdcore.importers.record import Signal
-from dtdcore.importers.torch.call import Call
+from dtdcore.importers.torch.call import Call, to_numpy
 from dtdcore.layers import BatchNorm, Conv, ConvTranspose
 
 OPERATORS = Operators()
@@ -64,15 +60,46 @@ def linear(call: Call) -> Signal:
     return times_matrix(call, call.x, call.weights("weight").T, bias)
 
 
-@OPERATORS.add("mm", "matmul", becomes="as linear: with a constant matrix")
+@OPERATORS.add("mm", "matmul", "bmm", "mv", becomes="`Dense` or `Conv`, as linear: with a constant")
 def matmul(call: Call) -> Signal:
-    """A product with a constant matrix."""
-    other = "mat2" if call.operator == "mm" else "other"
+    """A product with a constant vector, matrix, or several matrices."""
+    other = {"mm": "mat2", "bmm": "mat2", "mv": "vec"}.get(call.operator, "other")
     left = not call.is_signal("self")
-    x, weight = call.signal(other if left else "self"), call.weights("self" if left else other)
-    if weight.ndim != 2:
-        raise ValueError(f"the constant must be a matrix, got shape {weight.shape}")
-    return matrix_times(call, weight, x) if left else times_matrix(call, x, weight)
+    x = call.signal(other if left else "self")
+    name = "self" if left else other
+    weight = call.weights(name)
+    if weight.ndim > 2 and weight.ndim == len(x.shape) + 1:  # one matrix for each sample
+        (weight,) = call.weights(name, x)
+    return product(call, x, weight, left)
+
+
+@OPERATORS.add("einsum", becomes="`Dense` or `Conv`: of one value and constants")
+def einsum(call: Call) -> Signal:
+    """Einstein's sum of a value and constants."""
+    operands = call.value("tensors")
+    constants = [None if isinstance(one, Signal) else to_numpy(one, "tensors") for one in operands]
+    pairs = zip(operands, constants, strict=True)
+    given = [one if constant is None else constant for one, constant in pairs]
+    return einstein(call, call.value("equation"), given)
+
+
+@OPERATORS.add("tensordot", "inner", becomes="`Dense` or `Conv`: with a constant")
+def tensordot(call: Call) -> Signal:
+    """Sums over axes of a value and of a constant."""
+    pair = [call.value(name) for name in ("self", "other")]
+    ranks = [len(one.shape) + isinstance(one, Signal) for one in pair]
+    axes = [[-1], [-1]]
+    if call.operator == "tensordot":
+        axes = [call.value("dims_self"), call.value("dims_other")]
+    letters = iter(string.ascii_letters)
+    parts = [[next(letters) for _ in range(rank)] for rank in ranks]
+    for a, b in zip(*axes, strict=True):
+        parts[1][b] = parts[0][a]
+    shared = set(parts[0]) & set(parts[1])
+    result = [letter for letter in (*parts[0], *parts[1]) if letter not in shared]
+    equation = f"{''.join(parts[0])},{''.join(parts[1])}->{''.join(result)}"
+    given = [one if isinstance(one, Signal) else to_numpy(one, "other") for one in pair]
+    return einstein(call, equation, given)
 
 
 @OPERATORS.add("addmm", becomes="`Dense`")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dtdcore.importers.operators import Operators
 
 
@@ -22,6 +24,13 @@ def markdown() -> str:
         if name not in named:
             named.add(name, becomes=becomes)(_spelled_out)
     return named.markdown("PyTorch")
+
+
+def operator_name(target: Any) -> str:
+    """The name of an operator, without package and overload."""
+    schema = getattr(target, "_schema", None)
+    name = schema.name if schema is not None else getattr(target, "__name__", "")
+    return name.removeprefix("aten::") or str(target)
 
 
 def operators() -> Operators:

@@ -9,11 +9,14 @@ import numpy as np
 from dtdcore.importers.building import repeated, reshaped, transposed
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.importers.torch.call import Call
-from dtdcore.importers.windows import cut, enlarged, framed, picked
+from dtdcore.importers.torch.call import Call, same_for_all
+from dtdcore.importers.windows import cut, enlarged, joined, picked
 from dtdcore.layers import Concat
 
 OPERATORS = Operators()
+
+#: What PyTorch calls the end of an axis.
+BEHIND_ALL = 2**63 - 1
 
 
 @OPERATORS.add(
@@ -47,35 +50,60 @@ def transpose(call: Call) -> Signal:
     return transposed(call, x, [axis - 1 for axis in order[1:]])
 
 
-@OPERATORS.add("cat", "stack", becomes="`Concat`, or `Pad` with a constant of one number")
+@OPERATORS.add("cat", "stack", becomes="`Concat`, or `Pad` with constants")
 def cat(call: Call) -> Signal:
     """One after the other."""
-    values = call.value("tensors")
-    first = next(value for value in values if isinstance(value, Signal))
+    parts = call.parts("tensors")
+    first = next(part for part in parts if isinstance(part, Signal))
     stack = call.operator == "stack"
     axis = call.axis(call.whole("dim", 0), first, end=int(stack))
-    signals = [value for value in values if isinstance(value, Signal)]
     if stack:
-        if len(signals) < len(values):
-            raise ValueError("constants among its tensors are not supported")
         shape = (*first.shape[:axis], 1, *first.shape[axis:])
-        signals = [reshaped(call, signal, shape) for signal in signals]
-    y = signals[0] if len(signals) == 1 else call.emit(Concat(axis), *signals)
-    return y if len(signals) == len(values) else _with_constants(call, y, values, axis)
+        parts = [
+            reshaped(call, part, shape) if isinstance(part, Signal) else part.reshape(shape)
+            for part in parts
+        ]
+    return joined(call, parts, axis)
 
 
-def _with_constants(call: Call, y: Signal, values: list, axis: int) -> Signal:
-    """A frame for constants before and behind the signals, each of one number throughout."""
-    kinds = [isinstance(value, Signal) for value in values]
-    first, last = kinds.index(True), len(kinds) - kinds[::-1].index(True)
-    if not all(kinds[first:last]):
-        raise ValueError("constants between its other tensors are not supported")
-    numbers = {float(n) for v in values if not isinstance(v, Signal) for n in v.unique()}
-    if len(numbers) > 1:
-        raise ValueError("constants among its tensors must hold one number throughout")
-    widths = [sum(v.shape[axis + 1] for v in part) for part in (values[:first], values[last:])]
-    before, after = ([w if i == axis else 0 for i in range(len(y.shape))] for w in widths)
-    return framed(call, y, before, after, *numbers)
+@OPERATORS.add("slice_scatter", "select_scatter", becomes="`Slice` and `Concat`: without steps")
+def scatter(call: Call) -> Signal:
+    """x, in which another value stands at some places of an axis."""
+    x, dim = call.x, call.whole("dim", 0)
+    part = slice(call.value("start"), call.value("end"), call.value("step"))
+    whole = part.start in (None, 0) and part.stop == BEHIND_ALL and part.step in (None, 1)
+    if dim % (len(x.shape) + 1) == 0 and whole:
+        return call.signal("src")  # the whole batch
+    axis = call.axis(dim, x)
+    size = x.shape[axis]
+    if call.operator == "select_scatter":
+        index = call.whole("index") % size
+        part = slice(index, index + 1)
+    first, last, step = part.indices(size)
+    if step != 1:
+        raise ValueError(f"a step of {step} is not supported")
+    shape = (*x.shape[:axis], last - first, *x.shape[axis + 1 :])
+    source = call.value("src")
+    if isinstance(source, Signal):
+        source = reshaped(call, source, shape)
+    else:
+        source = call.weights("src")
+        source = same_for_all(source, "src")[0].reshape(shape)
+    parts: list = [source]
+    if first > 0:
+        parts.insert(0, cut(call, x, axis, slice(0, first)))
+    if last < size:
+        parts.append(cut(call, x, axis, slice(last, size)))
+    if len(parts) == 1 and not isinstance(source, Signal):
+        raise ValueError("nothing of its input is left")
+    return joined(call, parts, axis)
+
+
+@OPERATORS.add("copy", becomes="`Upsample`, of axes of the size 1")
+def copy(call: Call) -> Signal:
+    """Another value in the place of x."""
+    source = call.signal("src")
+    return repeated(call, source, call.shape)
 
 
 @OPERATORS.add("split", "split_with_sizes", "chunk", "unbind", becomes="`Slice` for each part")

@@ -78,7 +78,8 @@ def _calls(example: Example) -> list[Example]:
             numbers = rng.normal(0, scale, tuple(tensor.shape))
             if not tensor.is_floating_point():
                 numbers = np.clip(np.rint(np.abs(numbers)), 0, 127)
-            tensors.append(torch.from_numpy(numbers).to(tensor.device, tensor.dtype))
+            # in memory they lie as those of the example do, which a view may need
+            tensors.append(torch.empty_like(tensor).copy_(torch.from_numpy(numbers)))
         calls.append(example.with_tensors(tensors))
     return calls
 

@@ -9,10 +9,11 @@ import math
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import affine, reshaped, transposed
+from dtdcore.importers.building import affine, negated, reshaped, transposed
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
+from dtdcore.importers.torch.elementwise import bounded
 from dtdcore.importers.windows import (
     adaptive,
     cut,
@@ -74,17 +75,22 @@ def adaptive_pool(call: Call) -> Signal:
     return adaptive(call, call.x, call.shape[1:], "avg" in call.operator)
 
 
-@OPERATORS.add("mean", "sum", "amax", "max", becomes="`GlobalPool`")
+@OPERATORS.add(
+    "mean", "sum", "amax", "max", "amin", "min", becomes="`GlobalPool`; of -x for minima"
+)
 def reduce(call: Call) -> Signal:
     """Over all pixels, or over other axes that are brought to the place of pixels."""
-    kind = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}[call.operator]
     if call.has("other"):
-        raise ValueError("the elementwise maximum of two values is not supported")
+        return bounded(call)
     x, dims = call.x, call.value("dim")
     if dims is None or dims == []:
         raise ValueError("it reduces the batch axis too")
     dims = dims if isinstance(dims, (list, tuple)) else [dims]
     over = {call.axis(dim, x) for dim in dims}
+    if call.operator in ("amin", "min"):
+        y = reduced(call, negated(call, x), "max", over, True)
+        return reshaped(call, negated(call, y), call.shape)
+    kind = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}[call.operator]
     return reduced(call, x, kind, over, call.flag("keepdim"))
 
 
