@@ -35,7 +35,7 @@ def place(tmp_path, monkeypatch):
 
 def run(*arguments, model="plain.npz", command="explain"):
     options = ["--force", "--no-pictures", "--method", "lrp:epsilon"]
-    return cli.main([command, model, "t.csv", *options, *map(str, arguments)])
+    return cli.main([command, model, "t.csv", *map(str, arguments), *options])
 
 
 def relevance():
@@ -184,7 +184,35 @@ def test_names_with_commas_and_numbers_as_names():
 def test_columns_are_in_the_answer(capsys):
     Path("t.csv").write_text("age,fare,sibs,port\n22,3,1,2\n")
     assert run("--json") == 0
-    assert json.loads(capsys.readouterr().out)["columns"] == list(FEATURES)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["columns"] == list(FEATURES)
+    strongest = answer["results"][0]["strongest"]
+    assert list(strongest) == ["port", "sibs", "fare"]
+    assert list(strongest.values()) == pytest.approx([2000, 100, 30], rel=1e-5)
+    read = dtd.Explanation.load("heatmaps/heatmaps.npz")
+    assert read.feature_names == FEATURES and read[0].relevance.shape == (1, 4)
+
+
+def test_names_are_in_the_table(capsys):
+    """Of features, of tables and of arrays; of classes."""
+    network = dtd.load("named.npz")
+    network.class_names = ("survived",)
+    network.save("named.npz")
+    np.save("x.npy", np.array([[22, 3, 1, 2]], np.float32))
+    Path("t.csv").write_text("age,fare,sibs,port\n22,3,1,2\n")
+    assert run("x.npy", model="named.npz") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("largest R") and len(lines) == 4
+    assert all("0 survived" in line for line in lines[2:])
+    assert all(line.endswith("port +2e+03, sibs +100, fare +30") for line in lines[2:])
+
+
+def test_both_ends_of_long_names_are_in_the_table(capsys):
+    long = "passengers_of_the_titanic_on_its_maiden_voyage"
+    Path(f"{long}.csv").write_text("age,fare,sibs,port\n22,3,1,2\n23,3,1,2\n")
+    assert cli.main(["explain", "plain.npz", f"{long}.csv", "--no-pictures"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0][-4:] for line in lines[2:]] == ["ge-1", "ge-2"]
 
 
 # ------------------------------------------------------------------- how tables are written

@@ -37,12 +37,16 @@ def write(explanation: Explanation, path: str | os.PathLike) -> Path:
             arrays |= {f"{name}/{part}": array for part, array in value.items()}
         elif value is not None:
             arrays[name] = value
-    for name in ("feature_names", "class_names"):
-        if getattr(explanation, name):
-            arrays[name] = np.array(getattr(explanation, name), dtype=np.str_)
+    arrays |= name_arrays(explanation)
     if explanation.audit is not None:
         arrays |= audit_arrays(explanation.audit)
     return write_npz(path, **arrays)
+
+
+def name_arrays(explanation: Explanation) -> dict[str, np.ndarray]:
+    """Names of features and classes as `write` has them, where they are known."""
+    known = {name: getattr(explanation, name) for name in ("feature_names", "class_names")}
+    return {name: np.array(names, dtype=np.str_) for name, names in known.items() if names}
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:

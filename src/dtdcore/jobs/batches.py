@@ -28,7 +28,7 @@ class Batch:
     x: np.ndarray
     #: What to draw, uint8 (n, h, w, 3) or (n, h, w, 1); None where nothing is known of it.
     pictures: np.ndarray | None
-    #: Names of the columns of a table.
+    #: Names of the numbers of an input of one axis, where they are known.
     columns: tuple[str, ...] | None
     #: The file of each sample.
     paths: list[Path]
@@ -56,9 +56,10 @@ class Batches:
         size: int,
         dtype: np.dtype,
         domain: Domain,
+        names: Sequence[str] = (),
     ) -> None:
         self.sources, self.preprocessing, self.shape = sources, preprocessing, shape
-        self.domain = domain
+        self.domain, self.names = domain, tuple(names)
         self.size, self.dtype = check_count(size, "size"), np.dtype(dtype)
         #: Samples in all.
         self.total = sum(source.count for source in sources)
@@ -133,7 +134,8 @@ class Batches:
         names = [source.sample_name(index) for source, index, _ in read]
         x = np.ascontiguousarray(samples, self.dtype)
         paths = [source.path for source, _, _ in read]
-        return Batch(names, x, pictures, first.columns, paths), failures
+        columns = first.columns or (self.names if x.shape[1:] == (len(self.names),) else None)
+        return Batch(names, x, pictures, columns, paths), failures
 
     def _sample(self, source: Source, index: int) -> np.ndarray:
         if source.damage is None and source.kind == "picture":
@@ -177,6 +179,7 @@ def batches(
     size: int,
     dtype: np.dtype = np.float32,
     domain: Domain | None = None,
+    names: Sequence[str] = (),
 ) -> Batches:
     """All inputs in batches of at most `size` samples, in order, read lazily.
 
@@ -193,6 +196,8 @@ def batches(
         What x comes in.
     domain : Domain, optional
         Where numbers lie; others are failures. Default: all reals.
+    names : sequence of str, optional
+        What the network calls the numbers of an input.
 
     Returns
     -------
@@ -200,4 +205,4 @@ def batches(
         Iterate over it once; `failures` then names what could not be read.
     """
     domain = Reals() if domain is None else domain
-    return Batches(sources, preprocessing, shape, size, dtype, domain)
+    return Batches(sources, preprocessing, shape, size, dtype, domain, names)

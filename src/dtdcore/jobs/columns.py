@@ -261,7 +261,8 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The names, or the first and last of many."""
+    """The names, or the first and last of many; those with commas in quotes."""
+    names = [f'"{name}"' if "," in name else name for name in names]
     if len(names) <= _WRITTEN:
         return ", ".join(names)
     return f"{', '.join(names[:20])}, ... ({len(names)} in all), {', '.join(names[-3:])}"

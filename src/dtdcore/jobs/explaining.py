@@ -115,7 +115,14 @@ def _explain_batch(
             share = probabilities(job.network, explanation.output)
             for place, row in enumerate(rows):
                 found = findings(
-                    explanation, place, method, batch.names[row], batch.paths[row], share, job
+                    explanation,
+                    place,
+                    method,
+                    batch.names[row],
+                    batch.paths[row],
+                    share,
+                    job,
+                    batch.columns,
                 )
                 outcome.findings += found
                 heatmap = explanation.relevance[place]

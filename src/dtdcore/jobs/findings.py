@@ -20,6 +20,8 @@ from dtdcore.network import Network
 
 #: The share of f that may be lost without a word.
 _SMALL = 0.01
+#: Numbers of an input that are named.
+_STRONGEST = 3
 #: Cells of a table: yes, no, or nothing to be said.
 _ANSWERS = {True: "yes", False: "no", None: "-"}
 
@@ -51,6 +53,8 @@ class Finding:
     lost: float | None
     #: The layer that passed on least of what it received, where anything is missing.
     worst_layer: str | None
+    #: R of the numbers of the input with the largest |R|, by their names, where these are known.
+    strongest: dict[str, float] | None
 
     @property
     def missing(self) -> float | None:
@@ -100,8 +104,12 @@ def findings(
     path: Path,
     share: np.ndarray | None,
     job: Job,
+    columns: Sequence[str] | None = None,
 ) -> list[Finding]:
-    """One finding for each target of the sample at `place` of a batch."""
+    """One finding for each target of the sample at `place` of a batch.
+
+    `columns` are the names of an input's numbers, where they are known.
+    """
     targets = np.atleast_1d(explanation.target[place])
     output = rows(explanation.output)[place]
 
@@ -123,6 +131,7 @@ def findings(
         at(explanation.nothing_to_explain).tolist(),
         strict=True,
     )
+    heatmaps = explanation.relevance[place].reshape(len(targets), -1)
     result = []
     for k, (target, f, total, conservative, positive, nothing) in enumerate(numbers):
         absorbed = lost = worst = None
@@ -147,9 +156,15 @@ def findings(
                 absorbed,
                 lost,
                 worst,
+                None if columns is None else _strongest(heatmaps[k], columns),
             )
         )
     return result
+
+
+def _strongest(heatmap: np.ndarray, columns: Sequence[str]) -> dict[str, float]:
+    order = np.argsort(-np.abs(heatmap), kind="stable")[:_STRONGEST]
+    return {columns[i]: float(heatmap[i]) for i in order if heatmap[i] != 0}
 
 
 def _said(
@@ -175,7 +190,9 @@ def table(found: Sequence[Finding]) -> str:
     """One line a heatmap; the method where there are several."""
     several = len({f.method for f in found}) > 1
     shares = any(f.probability is not None for f in found)
-    lines = [("input", "method", "class", "score", "p", "f", "ΣR", "lost", "conserv.", "positive")]
+    named = any(f.strongest for f in found)
+    heading = ("input", "method", "class", "score", "p", "f", "ΣR", "lost", "conserv.", "positive")
+    lines = [(*heading, "largest R")]
     for f in found:
         name = f"{f.target}" if f.label is None else f"{f.target} {_short(f.label)}"
         missing = "-" if f.missing is None else f"{round(100 * f.missing, 2) + 0.0:g} %"
@@ -191,9 +208,11 @@ def table(found: Sequence[Finding]) -> str:
                 missing,
                 _ANSWERS[f.conservative],
                 _ANSWERS[f.positive],
+                ", ".join(f"{_short(n)} {r:+.3g}" for n, r in (f.strongest or {}).items()),
             )
         )
-    kept = [c for c in range(10) if (c != 1 or several) and (c != 4 or shares)]
+    left_out = {c for c, there in ((1, several), (4, shares), (10, named)) if not there}
+    kept = [c for c in range(len(lines[0])) if c not in left_out]
     return format_table([[line[c] for c in kept] for line in lines], left=2 + several)
 
 
@@ -253,4 +272,6 @@ def hints(found: Sequence[Finding]) -> list[str]:
 
 
 def _short(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else text[: most - 2] + ".."
+    """A text without its middle, where it is long: both ends tell names apart."""
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end - 2]}..{text[-end:]}"

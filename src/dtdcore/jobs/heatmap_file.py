@@ -15,7 +15,7 @@ import numpy as np
 
 from dtdcore.audit import Audit
 from dtdcore.explanation import Explanation
-from dtdcore.explanation_file import FORMAT, audit_arrays
+from dtdcore.explanation_file import FORMAT, audit_arrays, name_arrays
 from dtdcore.files import whole_file
 
 
@@ -39,6 +39,7 @@ class HeatmapFile:
         self._small: dict[str, list[np.ndarray]] = {"output": [], "explained": [], "target": []}
         self._audits: list[Audit] = []
         self._method = ""
+        self._known: dict[str, np.ndarray] = {}
 
     def add(self, names: Sequence[str], explanation: Explanation) -> None:
         """Append a batch."""
@@ -49,6 +50,7 @@ class HeatmapFile:
         if explanation.audit is not None:
             self._audits.append(explanation.audit)
         self._method = explanation.method
+        self._known = name_arrays(explanation)
         self._names += names
 
     def write(self) -> Path | None:
@@ -61,6 +63,7 @@ class HeatmapFile:
             "files": np.array(self._names, dtype=np.str_),
             "preprocessing": np.array(self.preprocessing),
         } | {name: np.concatenate(parts) for name, parts in self._small.items()}
+        arrays |= self._known
         if self._audits:
             arrays |= audit_arrays(Audit.join(self._audits))
         with whole_file(self.path) as file, zipfile.ZipFile(file, "w") as archive:

@@ -62,5 +62,12 @@ class Job:
     def batches(self) -> Batches:
         """The inputs, read lazily; each call begins anew."""
         shape = self.network.input_shape
-        dtype = self.network.dtype
-        return batches(self.sources, self.preprocessing, shape, self.batch, dtype, self.domain)
+        return batches(
+            self.sources,
+            self.preprocessing,
+            shape,
+            self.batch,
+            self.network.dtype,
+            self.domain,
+            self.network.feature_names,
+        )
