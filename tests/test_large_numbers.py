@@ -128,3 +128,31 @@ def test_numbers_too_large_for_a_dtype_name_the_layer():
     with pytest.raises(FloatingPointError, match="overflows float32 in layer wide; try float64"):
         big.forward(x)
     assert big.forward(x.astype(np.float64)).tolist() == [[2 * float(np.float32(3e38))]]
+
+
+@pytest.mark.parametrize("rule", [dtd.WSquare(bias=True), dtd.ZPlus(bias=True), *RULES], ids=str)
+def test_overflow_leaks_no_warning(rule, dtype, rng):
+    """Whatever overflows in the layers that NumPy computes; also where NumPy was told to raise."""
+    big = float(np.finfo(dtype).max)
+    tail = [("flat", dtd.Flatten()), ("tanh", dtd.Tanh())]
+    scales = np.array([big, -big], dtype)
+    many = [
+        [("a", dtd.Tanh()), ("affine", dtd.ChannelAffine(scales, np.array([big, 1], dtype)))],
+        [("a", dtd.ReLU()), ("gate", dtd.Gate(), ["a", "a"])],
+        [("a", dtd.ReLU()), ("sum", dtd.Add(), ["a", "a"])],
+        [("a", dtd.ReLU()), ("map", dtd.AxisMap(np.full((4, 3), big, dtype), 1))],
+        [("a", dtd.ReLU()), ("conv", dtd.Conv(np.ones((2, 2, 2), dtype), scales))],
+    ]
+    for layers in many:
+        network = dtd.Network([*layers, *tail], (2, 4))
+        for size in (1.0, big):
+            x = np.full((1, 2, 4), size, dtype)
+            for settings in ({}, {"all": "raise"}):
+                with np.errstate(**settings):
+                    try:
+                        assert np.isfinite(network.forward(x)).all()
+                        assert np.isfinite(dtd.LRP(network, rule)(x, 0).relevance).all()
+                    except FloatingPointError as error:
+                        assert "layer" in str(error)
+                    except ValueError as error:
+                        assert "layer" in str(error)

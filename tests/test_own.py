@@ -210,7 +210,6 @@ def test_what_a_layer_lacks_is_said(rng):
         (lambda x: x, lambda x, r: np.multiply(r, 2, out=r), "read-only"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_a_layer_gives_is_checked(forward, redistribute, said, rng):
     """The error names the layer, the method and what was expected; nothing of others is changed."""
     methods = {"forward": lambda self, x: forward(x)}

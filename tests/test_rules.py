@@ -326,7 +326,6 @@ INFINITE = {
 
 
 @pytest.mark.parametrize("name", INFINITE)
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_infinite_denominators_are_booked(name):
     """z_j overflows while the network's output is a number: R_j is lost and booked, or an error."""
     rule, x, w, more = INFINITE[name]

@@ -18,7 +18,7 @@ from dtdcore.audit import Audit
 from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import Clip, ReLU
 from dtdcore.rules import Rule
-from dtdcore.steps.base import RECEIVED, in_layer
+from dtdcore.steps.base import RECEIVED, in_layer, overflowing
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
@@ -145,7 +145,7 @@ class Plan:
         values = self._start(x)
         arena = self.arena()
         try:
-            with using(arena):
+            with using(arena), overflowing():
                 for value, step, source, sources, _, ends in self.work:
                     if source is None:
                         values[value] = step.forward(*_all(values, step, sources))
@@ -178,7 +178,7 @@ class Plan:
         saved = [None] * self.values
         arena = arena or self.arena()
         try:
-            with using(arena):
+            with using(arena), overflowing():
                 for value, step, source, sources, saves, ends in self.work:
                     if source is None:
                         values[value], saved[value] = step.trace(*_all(values, step, sources))
@@ -211,7 +211,8 @@ class Plan:
     def _complain(self, x: Any) -> NoReturn:
         values = self._start(x)
         for value, step, _, sources, *_ in self.work:
-            values[value] = step.forward(*_all(values, step, sources))
+            with overflowing():
+                values[value] = step.forward(*_all(values, step, sources))
             if not all_finite(_numbers(values[value])):
                 raise FloatingPointError(
                     f"the forward pass overflows {self.dtype} in layer {self.names[value]}"
@@ -257,7 +258,7 @@ class Trace:
         wanted = {plan.clamped.get(value, value) for value in keep}
         found: dict[int, np.ndarray] = {}
         try:
-            with using(self.arena):
+            with using(self.arena), overflowing():
                 for value, step, source, sources, place in plan.back:
                     signal, arriving[value] = arriving[value], None
                     if value in wanted:
@@ -309,7 +310,7 @@ class Trace:
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = gradient
         try:
-            with using(self.arena):
+            with using(self.arena), overflowing():
                 for value, step, source, sources, _ in plan.back:
                     signal, arriving[value] = arriving[value], None
                     kept, saved[value] = saved[value], None

@@ -21,7 +21,7 @@ from dtdcore.arrays import (
 )
 from dtdcore.blocked import to_plain
 from dtdcore.rules import Rule
-from dtdcore.steps.base import Step
+from dtdcore.steps.base import Step, overflowing
 from dtdcore.steps.own import OwnStep
 
 Shape = tuple[int, ...]
@@ -180,7 +180,8 @@ class Layer:
             ) from None
         if step is None:
             given = () if ceiling is None else (ceiling,)
-            step = self._make_step(rule, dtype, *given)
+            with overflowing():
+                step = self._make_step(rule, dtype, *given)
             if len(steps) >= STEPS_KEPT:
                 steps.clear()
             steps[key] = step
@@ -254,7 +255,9 @@ class Layer:
         """
         xs = self._inputs(x)
         dtype = xs[0].dtype
-        result = to_plain(self.step(None, dtype).forward(*xs))
+        step = self.step(None, dtype)
+        with overflowing():
+            result = to_plain(step.forward(*xs))
         if not all_finite(result):
             raise FloatingPointError(f"the forward pass overflows {dtype} in {self!r}")
         return _own(result, xs)
@@ -319,11 +322,12 @@ class Layer:
     def _back(self, what: str, xs: list[np.ndarray], signal: Any, step: Step) -> Any:
         shape, dtype = self.output_shape(*(x.shape[1:] for x in xs)), xs[0].dtype
         signal, single = as_signal(signal, what, len(xs[0]), shape, dtype)
-        _, saved = step.trace(*xs)
-        if what == "gradient":
-            results = step.gradient(saved, signal)
-        else:
-            results = step.redistribute(saved, signal, np.zeros((*signal.shape[:2], 4)))
+        with overflowing():
+            _, saved = step.trace(*xs)
+            if what == "gradient":
+                results = step.gradient(saved, signal)
+            else:
+                results = step.redistribute(saved, signal, np.zeros((*signal.shape[:2], 4)))
         results = [to_plain(result) for result in (results if self.joins else (results,))]
         if not all(map(all_finite, results)):
             raise FloatingPointError(f"{what} overflows {dtype} in {self!r}")

@@ -17,7 +17,7 @@ from dtdcore.network import Network
 from dtdcore.relevance_models.minmax_layer import MinMaxLayer
 from dtdcore.relevance_models.units import Unit
 from dtdcore.rules import Rule
-from dtdcore.steps.base import RECEIVED
+from dtdcore.steps.base import RECEIVED, overflowing
 
 #: What the audit says of a pool whose relevance the model predicts.
 RULE = "min-max"
@@ -67,7 +67,7 @@ class MinMaxPlan:
         places = {unit.dense: place for place, unit in enumerate(self.units[:-1])}
         value, saved, detected = x, [], []
         arena = arena or Arena()
-        with using(arena):
+        with using(arena), overflowing():
             for number, step in enumerate(self.steps):
                 if number in places:
                     detected.append(self.lower[places[number]].trace(value))
@@ -103,7 +103,7 @@ class MinMaxTrace:
         FloatingPointError
             If relevance overflows, naming the layer.
         """
-        with using(self.arena):
+        with using(self.arena), overflowing():
             arrived: dict[int, np.ndarray] = {}
             signal, book = self._redistribute(relevance, arrived)
             kept = {value: np.array(arrived[value]) for value in keep}

@@ -64,6 +64,11 @@ class Step:
         raise NotImplementedError  # every step answers this
 
 
+def overflowing() -> np.errstate:
+    """A context in which steps run: NumPy says nothing of overflow, which is looked for later."""
+    return np.errstate(all="ignore")
+
+
 def in_layer(name: str, error: Exception) -> Exception:
     """An error that a step raised, with the name of the layer in front; its type, where known."""
     known = type(error) in (ValueError, TypeError, FloatingPointError, TooLargeError)
