@@ -368,7 +368,7 @@ def test_shifts_of_sums_that_cannot_be_folded_pass_relevance_on(way, dtype, rng)
 
 
 def test_parts_that_others_take_as_they_are(rng):
-    """One half of what a layer gives is shifted, the other half, or all of it, is used elsewhere."""
+    """Half of what a layer gives is shifted, the other half, or all of it, is used elsewhere."""
     w, v = rng.standard_normal((4, 6)), rng.random((3, 1))
     shift = dtd.ChannelAffine(np.ones(3), rng.random(3))
     for first, second, folded in ((0, 3, True), (0, 2, False)):
