@@ -130,6 +130,9 @@ class TestLayers:
             "unit 3", "unit 5", "unit 17",
         ]  # fmt: skip
         assert [bar.get_width() for bar in axes.patches] == [1.0, 2.0, -4.0]
+        assert len(plots.plot_layers(e, ["dense"], most=5).axes[1].patches) == 3  # no bars of 0
+        e.at["dense"][:] = 0.0
+        assert not plots.plot_layers(e, "all").axes[1].patches
 
     def test_targets_are_rows_and_classes_their_names(self):
         e = explanation(k=2, pool3=(4, 5, 5))

@@ -235,7 +235,8 @@ class Explanation:
         names : sequence of str, optional
             Feature names, for inputs of shape (features,). Default: `feature_names`.
         layer : str or sequence of str, optional
-            Draw the relevance at these hidden layers, which `explain(x, layers=...)` keeps.
+            Draw the relevance at these hidden layers, which `explain(x, layers=...)` keeps; "all"
+            for all that it kept.
         **options
             For `dtdcore.plots.plot_explanation`, or with `layer` for `dtdcore.plots.plot_layers`.
 

@@ -29,7 +29,7 @@ _CELL = 1.7  # inches
 
 def plot_layers(
     explanation: Explanation,
-    layers: str | Sequence[str] | None = None,
+    layers: str | Sequence[str] = "all",
     *,
     most: int = 8,
     limit: int = 8,
@@ -45,8 +45,8 @@ def plot_layers(
     ----------
     explanation : Explanation
         Made with `layers=`, so that `explanation.at` has the relevance.
-    layers : str or sequence of str, optional
-        Which of them, in which order. Default: all.
+    layers : str or sequence of str
+        Which of them, in which order; "all" for all.
     most : int
         Units of a dense layer that are drawn.
     limit : int
@@ -61,7 +61,8 @@ def plot_layers(
         If matplotlib is missing.
     """
     at = getattr(explanation, "at", None) or {}
-    names = list(at) if layers is None else [layers] if isinstance(layers, str) else list(layers)
+    names = [layers] if isinstance(layers, str) else list(layers)
+    names = list(at) if names == ["all"] and "all" not in at else names
     missing = [name for name in names if name not in at]
     if missing or not names:
         raise ValueError(
@@ -139,7 +140,8 @@ def _pictures(explanation: Explanation) -> Floats | None:
 
 def _strongest(axes: Axes, relevance: Floats, most: int, ends: tuple[float, float]) -> None:
     """Draw the units with the largest |R| as bars, in their order."""
-    chosen = np.sort(np.argsort(-np.abs(relevance), kind="stable")[:most])
+    strongest = np.argsort(-np.abs(relevance), kind="stable")[:most]
+    chosen = np.sort(strongest[relevance[strongest] != 0])
     values = relevance[chosen]
     colours = [np.array(RED if value >= 0 else BLUE) / 255.0 for value in values]
     axes.barh(np.arange(len(chosen)), values, color=colours, height=0.75)
