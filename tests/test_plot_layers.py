@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import dtdcore as dtd
 from dtdcore import plots
 from dtdcore.volumes import chosen_slices, mosaic
 
@@ -159,3 +160,20 @@ class TestLayers:
             plots.plot_layers(explanation(pool3=(4, 5, 5)), "conv9")
         with pytest.raises(ValueError, match="explain\\(x, layers='all'\\)"):
             plots.plot_layers(explanation())
+
+
+def test_what_an_explainer_keeps_is_drawn():
+    net = dtd.Network(
+        [
+            ("conv", dtd.Conv(RNG.normal(size=(4, 1, 3, 3)))),
+            dtd.ReLU(),
+            ("flat", dtd.Flatten()),
+            ("dense", dtd.Dense(RNG.normal(size=(64, 3)))),
+        ],
+        input_shape=(1, 6, 6),
+    )
+    e = dtd.LRP(net, "epsilon")(RNG.random((2, 1, 6, 6)), layers=["conv", "dense"])
+    axes = e.plot(layer=["dense", "conv"]).axes
+    np.testing.assert_allclose(axes[2].images[0].get_array(), e.at["conv"][0].sum(0))
+    assert len(e.plot(layer="all").axes) == 6
+    assert len(e.plot(layer="conv").axes) == 4
