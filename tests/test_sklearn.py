@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA, FactorAnalysis, FastICA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
@@ -489,8 +489,8 @@ def test_what_is_not_supported(cancer):
         (make_pipeline(StandardScaler(), svm.SVC()), "SVC is not supported"),
         (LM.SGDOneClassSVM(), "SGDOneClassSVM is not supported"),
         (
-            make_pipeline(SimpleImputer(), StandardScaler(), LM.Ridge()),
-            r"step simpleimputer: SimpleImputer is not supported.*pipeline\[:k\].transform",
+            make_pipeline(KNNImputer(), StandardScaler(), LM.Ridge()),
+            r"step knnimputer: KNNImputer is not supported.*pipeline\[:k\].transform",
         ),
         (
             make_pipeline(

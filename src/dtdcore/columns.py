@@ -62,8 +62,17 @@ def feature_names(network: Network, x: Any) -> tuple[str, ...]:
     return tuple(map(str, labels_of(x, "x")))
 
 
+def on_originals(network: Network, given: Any, x: Any, relevance: Any) -> tuple[Any, Any]:
+    """Inputs and relevance of an explanation: those of the original columns where x is encoded."""
+    if network.encoder is None:
+        return x, relevance
+    return network.encoder.original(given), network.encoder.sums(relevance)
+
+
 def named_point(network: Network, value: Any, name: str) -> Any:
     """A root, a baseline or a fill that goes by name, as an array; see `frames.by_name`."""
+    if network.encoder is not None:
+        return network.encoder.point(value, name)
     return by_name(value, network.feature_names, name)
 
 
@@ -77,6 +86,8 @@ def named_domain(network: Network, domain: Any) -> Any:
     """
     if isinstance(domain, Mapping):
         return {key: named_domain(network, one) for key, one in domain.items()}
+    if network.encoder is not None:
+        return network.encoder.domain(domain)
     if isinstance(domain, Box) and domain.names is not None:
         return domain.in_order(network.feature_names)
     return domain

@@ -16,7 +16,7 @@ from dtdcore.arena import Arena
 from dtdcore.arrays import as_signal, check_count, check_number, lacking, own
 from dtdcore.audit import Audit
 from dtdcore.chosen import Targets
-from dtdcore.columns import feature_names
+from dtdcore.columns import feature_names, on_originals
 from dtdcore.domains import Domain
 from dtdcore.explanation import Explanation, default_tolerance
 from dtdcore.frames import is_frame, numbers_of
@@ -198,7 +198,7 @@ class Redistribution(Explainer):
         FloatingPointError
             If relevance overflows, naming the layer.
         """
-        names = feature_names(self.network, x)
+        names, table = feature_names(self.network, x), x
         x = self.network.check_inputs(x, self.domain)
         target, relevance = target_of(target, relevance)
         classes = self._class_names(node)
@@ -251,6 +251,7 @@ class Redistribution(Explainer):
         else:
             x = x.copy()
             result = result[:, 0] if single else result
+        x, result = on_originals(self.network, table, x, result)
         return Explanation(
             self._method,
             x,

@@ -29,7 +29,8 @@ class Explanation:
     #: How it was made, such as "DeepTaylor(Box(low=0.0, high=1.0))".
     method: str
     #: A copy of x, (n, *input shape): float32 or float64. (float16 becomes float32, whole numbers
-    #: the dtype of the network's weights.) A dict by name where the network has several inputs.
+    #: the dtype of the network's weights.) A dict by name where the network has several inputs; the
+    #: original values (n, columns), of dtype object, where it encodes the columns of a table.
     inputs: Any
     #: What the network said, (n, *output shape).
     output: np.ndarray

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ def write(explanation: Explanation, path: str | os.PathLike) -> Path:
         value = getattr(explanation, name, None)
         if isinstance(value, dict):
             arrays |= {f"{name}/{part}": array for part, array in value.items()}
+        elif value is not None and value.dtype.kind == "O":  # columns of a table, texts among them
+            arrays[f"{name}_json"] = np.array(json.dumps(value.tolist(), default=_plain))
         elif value is not None:
             arrays[name] = value
     arrays |= name_arrays(explanation)
@@ -68,6 +71,10 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
             raise ValueError(
                 f"{path} has the file format {content['format']}, this version reads {FORMAT}"
             )
+        if "inputs_json" in content:
+            cells = np.empty(content["relevance"].shape[:: content["relevance"].ndim - 1], object)
+            cells[:] = json.loads(str(content["inputs_json"]))
+            content["inputs"] = cells
         for name in ("relevance", "inputs"):
             fields[name] = content[name] if name in content else _dict(content, name)
         fields |= {name: content[name] for name in ("output", "explained")}
@@ -84,6 +91,11 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path} is no explanation saved by dtdcore: {error!r}") from None
     return fields
+
+
+def _plain(value: Any) -> Any:
+    """A cell of a table as JSON takes it."""
+    return value.item() if isinstance(value, np.generic) else None if value is None else str(value)
 
 
 def _dict(content: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -80,24 +80,39 @@ def in_order(labels: Sequence[Any], names: Sequence[str], name: str) -> list[Any
     return [by_text[known] for known in names]
 
 
+def numeric(values: np.ndarray, name: str, default: np.dtype) -> np.ndarray:
+    """The values (n,) of a column as float32 or float64; NaN in place of None and pandas' NA.
+
+    Raises
+    ------
+    TypeError
+        If a value is no number.
+    """
+    if values.dtype.kind == "O":
+        missing = [is_missing(value) for value in values]
+        values = np.where(missing, np.nan, values) if any(missing) else values
+    array = plain(values, name, default)
+    if array.dtype.kind != "f":
+        return array.astype(default)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def check_holes(column: np.ndarray, name: str) -> None:
+    """Raise a ValueError that names the first row of a column where a number is missing."""
+    missing = np.isnan(column)
+    if missing.any():
+        raise ValueError(
+            f"{name} is missing in row {int(np.argmax(missing))} ({np.count_nonzero(missing)} of "
+            f"{len(column)} rows): fill such holes, or leave these rows out"
+        )
+
+
 def column(frame: Any, label: Any, name: str, default: np.dtype) -> np.ndarray:
     """One column of numbers, (n,) float32 or float64; see `numbers_of`."""
     where = f"{name}[{str(label)!r}]"
-    values = np.asarray(frame[label])
-    if values.dtype.kind == "O":
-        holes = [is_missing(value) for value in values]
-        values = np.where(holes, np.nan, values) if any(holes) else values
-    array = plain(values, where, default)
-    if array.dtype.kind != "f":
-        return array.astype(default)
-    array = array.astype(np.float32) if array.dtype == np.float16 else array
-    missing = np.isnan(array)
-    if missing.any():
-        raise ValueError(
-            f"{where} is missing in row {int(np.argmax(missing))} ({np.count_nonzero(missing)} of "
-            f"{len(array)} rows): fill such holes, or leave these rows out"
-        )
-    return array
+    result = numeric(np.asarray(frame[label]), where, default)
+    check_holes(result, where)
+    return result
 
 
 def numbers_of(

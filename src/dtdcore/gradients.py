@@ -12,7 +12,7 @@ import numpy as np
 
 from dtdcore.arrays import all_finite, as_float, check_count, check_finite, check_number
 from dtdcore.chosen import Targets
-from dtdcore.columns import feature_names, named_domain, named_point
+from dtdcore.columns import feature_names, named_domain, named_point, on_originals
 from dtdcore.domains import Domain, Reals
 from dtdcore.explainers import Explainer
 from dtdcore.explanation import Explanation
@@ -67,7 +67,7 @@ class GradientExplainer(Explainer):
                 f"{type(self).__name__} redistributes no relevance: `relevance` is for DeepTaylor "
                 "and LRP; choose an output by `target`"
             )
-        names = feature_names(self.network, x)
+        names, table = feature_names(self.network, x), x
         x = self.network.check_inputs(x)
         running = self._running(node)
         output = running.forward(x, node)
@@ -88,7 +88,7 @@ class GradientExplainer(Explainer):
         if targets.single:
             heatmaps = each(lambda part: part[:, 0], heatmaps)
             explained, labels = explained[:, 0], labels[:, 0]
-        x = each(np.copy, x)
+        x, heatmaps = on_originals(self.network, table, each(np.copy, x), heatmaps)
         return Explanation(
             repr(self),
             x,
@@ -184,7 +184,8 @@ class Taylor(GradientExplainer):
 
     def _relevance(self, x: Any, targets: Targets, gradient: Gradient) -> Any:
         if isinstance(self.root, str):
-            return nearest_root(self.network, x, self.domain, target=targets).require().relevance
+            network = self.network.behind_encoder
+            return nearest_root(network, x, self.domain, target=targets).require().relevance
         try:
             root = np.array(np.broadcast_to(self.root, x.shape), x.dtype, order="C")
         except ValueError:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from dtdcore.arrays import as_batch, own
 from dtdcore.audit import format_table
 from dtdcore.columns import read_tables
+from dtdcore.encoding import Encoder
 from dtdcore.folding import Folding
 from dtdcore.layers import ChannelAffine, Layer
 from dtdcore.plan import Plan
@@ -79,6 +81,9 @@ class Network:
         self.feature_names: tuple[str, ...] = ()
         #: Names of the outputs, likewise.
         self.class_names: tuple[str, ...] = ()
+        #: What makes the network's inputs of the original columns of a table; None where x is the
+        #: network's input itself.
+        self.encoder: Encoder | None = None
         #: Names of the inputs.
         self.inputs = input_names(input_shape)
         self.nodes = tuple(connect(layers, self.inputs))
@@ -254,7 +259,7 @@ class Network:
             shapes = self._known_shapes()
             folding = Folding(self.nodes, len(self.inputs), self.output, keep, shapes)
             folding.run()
-            result = self
+            result = self.behind_encoder
             if folding.changed:
                 items, output = folding.items(self.inputs)
                 given = dict(zip(self.inputs, self._input_shapes, strict=True))
@@ -265,6 +270,15 @@ class Network:
                 result.unfolded = tuple(folding.notes())
             self._merged[keep] = result
         return self._merged[keep]
+
+    @property
+    def behind_encoder(self) -> Network:
+        """The network on encoded columns; the network itself where nothing is encoded."""
+        if self.encoder is None:
+            return self
+        result = copy.copy(self)
+        result.encoder, result.feature_names = None, ()
+        return result
 
     def plan(
         self,
@@ -294,7 +308,9 @@ class Network:
         rounding errors at its bounds. Of several inputs x and the result are dicts, one dtype for
         all.
         """
-        if type(x) is not np.ndarray:
+        if self.encoder is not None:
+            x = self.encoder.encode(x, self.dtype)
+        elif type(x) is not np.ndarray:
             x = read_tables(self, x)
         if len(self.inputs) > 1 or isinstance(x, Mapping):
             xs = self._check_several(x, domain)

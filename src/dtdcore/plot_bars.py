@@ -80,20 +80,29 @@ def draw_bars(
     labels = labels if names is None else feature_names(names, features)
     known = {} if inputs is None else _known(inputs, labels, values)
     values, labels = sum_groups(values, labels, groups or {})
-    labels = [f"{name} = {number(known[name])}" if name in known else name for name in labels]
+    labels = [f"{name} = {known[name]}" if name in known else name for name in labels]
     check_list(titles, "titles", len(values))
     return _draw_panels(*most_relevant(values, labels, most), titles, figure)
 
 
-def _known(inputs: ArrayLike, names: list[str], relevance: Floats) -> dict[str, float]:
+def cells(inputs: ArrayLike) -> np.ndarray:
+    """Return finite numbers, or the cells of a table that holds texts and holes as they are."""
+    array = np.asarray(inputs)
+    return array if array.dtype.kind == "O" and array.ndim == 2 else finite(inputs, "inputs")
+
+
+def _known(inputs: ArrayLike, names: list[str], relevance: Floats) -> dict[str, str]:
     """Return the value of each feature of the one sample."""
-    x = np.atleast_2d(finite(inputs, "inputs"))
+    x = np.atleast_2d(cells(inputs))
     if x.shape != relevance.shape or len(x) != 1:
         raise ValueError(
             f"inputs must be one sample (1, {len(names)}) for a relevance of that shape, "
             f"got {x.shape} for {relevance.shape}"
         )
-    return dict(zip(names, x[0].tolist(), strict=True))
+    return {
+        name: number(value) if isinstance(value, float | int) else str(value)
+        for name, value in zip(names, x[0].tolist(), strict=True)
+    }
 
 
 def _draw_panels(

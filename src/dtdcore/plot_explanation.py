@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from dtdcore.arrays import check_count
 from dtdcore.colours import Floats, channels_first, finite
-from dtdcore.plot_bars import draw_bars
+from dtdcore.plot_bars import cells, draw_bars
 from dtdcore.plot_heatmaps import draw_comparison, mark_slices
 from dtdcore.plot_parts import check_list, number
 from dtdcore.tabular import Groups
@@ -80,7 +80,7 @@ def plot_explanation(
     ImportError
         If matplotlib is missing.
     """
-    x, r = finite(inputs, "inputs"), finite(relevance, "relevance")
+    x, r = cells(inputs), finite(relevance, "relevance")
     r = r[:, None] if r.shape == x.shape and x.ndim > 1 else r
     if x.ndim not in (2, 3, 4, 5) or r.shape[:1] + r.shape[2:] != x.shape or r.size == 0:
         raise ValueError(

@@ -25,6 +25,11 @@ FORMAT = 2
 
 def write(network: Network, path: str | os.PathLike) -> Path:
     """Write a network to an .npz file: see `Network.save`."""
+    if network.encoder is not None:
+        raise ValueError(
+            "a network that encodes the columns of a table cannot be saved: save the estimator "
+            "(skops, joblib) and import it again, or save network.behind_encoder"
+        )
     names = [*network.inputs, *(node.name for node in network.nodes)]
     by_name = network.input_shape
     shapes = by_name if isinstance(by_name, dict) else {network.inputs[0]: by_name}

@@ -203,7 +203,7 @@ class _Function:
         if not isinstance(domain, Domain):
             raise TypeError(f"domain must be a dtdcore domain such as Reals(), got {domain!r}")
         domain = named_domain(network, domain)
-        x = domain.check(network.check_inputs(x))
+        x, network = domain.check(network.check_inputs(x)), network.behind_encoder
         self.domain, self.dtype, self.shape = domain, x.dtype, x.shape[1:]
         output = network.forward(x.astype(np.float64))
         targets = choose_targets(output, target, network.class_names)

@@ -120,6 +120,11 @@ class Perturbation(ArrayFields):
                 "perturbation takes networks of one input, this one has "
                 f"{', '.join(network.inputs)}"
             )
+        if network.encoder is not None:
+            raise ValueError(
+                "perturbation replaces numbers, and this network encodes the columns of a table: "
+                "perturb network.behind_encoder at network.check_inputs(x)"
+            )
         domain = named_domain(network, self.domain)
         x = network.check_inputs(x, domain)
         if len(x) == 0:

@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from dtdcore.arrays import require
+from dtdcore.encoding import Column, Encoder
 from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Record, Signal
 from dtdcore.importers.sklearn.estimators import ESTIMATORS, Predictor, predictor, unwrapped
+from dtdcore.importers.sklearn.fronts import FRONTS, Maps, compare_front, has_front, through
 from dtdcore.importers.sklearn.maps import Map, Scale, dense, leading_scales
-from dtdcore.importers.sklearn.steps import STEPS, maps_of
+from dtdcore.importers.sklearn.steps import STEPS, maps_of, outputs_of
 from dtdcore.importers.sklearn.tables import (
     LIBRARY,
     class_names,
@@ -83,24 +87,62 @@ def from_sklearn(estimator: Any, verify: bool = True) -> Network:
         )
     steps, last = _parts(estimator)
     model = predictor(last)
-    maps, inputs = [], None
+    names = column_names([step for _, step in steps] + [last])
+    maps, inputs, encoder = [], None, None
+    if any(has_front(step) for _, step in steps):
+        encoder, maps, steps = _encoder(steps, last, names, verify)
+        inputs = len(encoder.sources)
     for path, step in steps:
         inputs = _inputs(step, last) if inputs is None else inputs
-        maps += maps_of(step, path, _width(maps, inputs))
+        maps += maps_of(step, path, outputs_of(maps, inputs))
     inputs = model.layers[0][0].shape[0] if inputs is None else inputs
     scales, rest = leading_scales([(name, one) for name, one, _ in maps])
     network = _network(inputs, scales, rest, model)
     network.notes = tuple(model.notes)
-    network.feature_names = column_names([step for _, step in steps] + [last])
+    network.feature_names = names
     network.class_names = labels_of(last, network.output_shape[0])
     if verify:
         _verify(network, maps, last, model, scales, rest)
+    if encoder is not None:
+        network.notes += tuple(encoder.notes())
+        network = copy.copy(network)  # which has run on encoded columns, and keeps how
+        network.encoder = encoder
     return network
+
+
+def _encoder(
+    steps: list[tuple[str, Any]], last: Any, names: tuple[str, ...], verify: bool
+) -> tuple[Encoder, Maps, list[tuple[str, Any]]]:
+    """The encoder in front of a network, the maps of the steps that it is part of, and the rest."""
+    count = _inputs(steps[0][1], last)
+    columns: Sequence[Column] = [Column(source) for source in range(count)]
+    maps: Maps = []
+    done = 0
+    while done < len(steps) and not maps:
+        path, step = steps[done]
+        columns, maps = through(step, path, columns)
+        encoder = Encoder(tuple(columns), count, names)
+        done += 1
+    if verify:
+        from sklearn.pipeline import Pipeline
+
+        front = steps[0][1] if done == 1 else Pipeline(steps[:done])
+        what = f"step {steps[done - 1][0]}"
+        for size in SCALES:
+            compare_front(
+                encoder,
+                maps,
+                front,
+                size,
+                lambda ours, theirs: _compare(ours, theirs, TOLERANCE["float64"], what),
+            )
+    return encoder, [(name, one, None) for name, one, _ in maps], steps[done:]
 
 
 def operators() -> Operators:
     """All that is supported."""
     result = Operators(STEPS)
+    result.update(FRONTS)
     result.update(ESTIMATORS)
     return result
 
@@ -124,13 +166,6 @@ def _inputs(step: Any, last: Any) -> int:
         step = next((part for _, part in step.steps if not isinstance(part, str)), None)
     count = getattr(step, "n_features_in_", None)
     return last.n_features_in_ if count is None else count
-
-
-def _width(maps: list[tuple[str, Map, Any]], inputs: int) -> int:
-    x = np.zeros((1, inputs))
-    for _, one, _ in maps:
-        x = one.apply(x)
-    return x.shape[1]
 
 
 def _network(
@@ -189,10 +224,11 @@ def _verify(
         x = x.astype(network.dtype)
         values = x.astype(np.float64)
         for name, one, step in maps:
-            with quiet():
-                theirs = dense(step.transform(table_of(step, values.copy())))
             ours = one.apply(values)
-            _compare(ours, theirs, TOLERANCE["float64"], f"step {name}", _rounding(one, values))
+            if step is not None:
+                with quiet():
+                    theirs = dense(step.transform(table_of(step, values.copy())))
+                _compare(ours, theirs, TOLERANCE["float64"], f"step {name}", _rounding(one, values))
             values = ours  # exact where scikit-learn rounds: the estimator is given the same
         with quiet():
             theirs = model.theirs(table_of(last, values.astype(network.dtype)))

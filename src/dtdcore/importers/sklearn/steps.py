@@ -38,7 +38,7 @@ def maps_of(step: Any, path: str, inputs: int) -> list[tuple[str, Map, Any]]:
         result = []
         for name, part in step.steps:
             maps = maps_of(part, f"{path}.{name}", inputs)
-            inputs = _outputs(maps, inputs)
+            inputs = outputs_of(maps, inputs)
             result += maps
         return result
     known = next((name for name in names if name in STEPS), None)
@@ -47,8 +47,9 @@ def maps_of(step: Any, path: str, inputs: int) -> list[tuple[str, Map, Any]]:
     if known is None:
         raise ValueError(
             f"step {path}: {type(step).__name__} is not supported in front of a network; there are "
-            f"{', '.join(STEPS.table())}. Transform x by it first (x = pipeline[:k].transform(x)) "
-            "and import what comes behind it, pipeline[k:]"
+            f"{', '.join(STEPS.table())}, and at the columns themselves OneHotEncoder, "
+            "OrdinalEncoder and SimpleImputer. Transform x by it first "
+            "(x = pipeline[:k].transform(x)) and import what comes behind it, pipeline[k:]"
         )
     check_fitted(step, f"step {path}")
     try:
@@ -59,7 +60,7 @@ def maps_of(step: Any, path: str, inputs: int) -> list[tuple[str, Map, Any]]:
     return [] if result is None else [(path, result, step)]
 
 
-def _outputs(maps: Sequence[tuple[str, Map, Any]], inputs: int) -> int:
+def outputs_of(maps: Sequence[tuple[str, Map, Any]], inputs: int) -> int:
     """How many columns come out of a row of maps."""
     x = np.zeros((1, inputs))
     for _, one, _ in maps:
@@ -168,7 +169,7 @@ def column_transformer(step: Any, path: str, inputs: int) -> Map:
     for name, part, chosen in step.transformers_:
         if isinstance(part, str) and part == "drop":
             continue
-        columns = _columns(step, chosen, inputs)
+        columns = columns_of(step, chosen, inputs)
         if len(columns):
             weight = (step.transformer_weights or {}).get(name)
             branches.append(_branch(part, f"{path}.{name}", columns, weight))
@@ -193,14 +194,14 @@ def _branch(
     part: Any, path: str, columns: np.ndarray, weight: Any
 ) -> tuple[np.ndarray, list[Map], int]:
     named = maps_of(part, path, len(columns))
-    outputs = _outputs(named, len(columns))
+    outputs = outputs_of(named, len(columns))
     maps = [one for _, one, _ in named]
     if weight is not None:
         maps.append(Scale.of(outputs, np.full(outputs, float(weight))))
     return columns, maps, outputs
 
 
-def _columns(step: Any, chosen: Any, inputs: int) -> np.ndarray:
+def columns_of(step: Any, chosen: Any, inputs: int) -> np.ndarray:
     """The numbers of columns that are given by number, name, slice or mask."""
     names = [str(name) for name in getattr(step, "feature_names_in_", ())]
     if isinstance(chosen, slice):

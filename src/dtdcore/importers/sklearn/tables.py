@@ -70,6 +70,23 @@ def table_of(estimator: Any, x: np.ndarray) -> Any:
     return pandas.DataFrame(x, columns=names)
 
 
+def table_of_columns(estimator: Any, columns: Sequence[np.ndarray]) -> Any:
+    """Columns as what the estimator was fitted to: a table with these names, or an array."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        try:
+            import pandas
+        except ImportError:  # it was another library's table
+            pass
+        else:
+            return pandas.DataFrame(dict(zip(names, columns, strict=True)))
+    kinds = {column.dtype for column in columns}
+    array = np.empty((len(columns[0]), len(columns)), kinds.pop() if len(kinds) == 1 else object)
+    for place, column in enumerate(columns):
+        array[:, place] = column
+    return array
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the warnings that random numbers give rise to, in this thread."""
