@@ -87,7 +87,7 @@ def from_sklearn(estimator: Any, verify: bool = True) -> Network:
         )
     steps, last = _parts(estimator)
     model = predictor(last)
-    names = column_names([step for _, step in steps] + [last])
+    names = column_names([estimator]) or column_names([unwrapped(estimator)])
     maps, inputs, encoder = [], None, None
     if any(has_front(step) for _, step in steps):
         encoder, maps, steps = _encoder(steps, last, names, verify)
@@ -162,8 +162,9 @@ def _parts(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:
 
 def _inputs(step: Any, last: Any) -> int:
     """How many columns come in."""
-    while "Pipeline" in class_names(step):
-        step = next((part for _, part in step.steps if not isinstance(part, str)), None)
+    while hasattr(step, "steps") or hasattr(step, "transformer_list"):
+        parts = step.steps if hasattr(step, "steps") else step.transformer_list
+        step = next((part for _, part in parts if not isinstance(part, str)), None)
     count = getattr(step, "n_features_in_", None)
     return last.n_features_in_ if count is None else count
 

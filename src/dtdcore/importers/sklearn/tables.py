@@ -60,8 +60,8 @@ def labels_of(estimator: Any, outputs: int) -> tuple[str, ...]:
 
 def table_of(estimator: Any, x: np.ndarray) -> Any:
     """`x` as what the estimator was fitted to: a table with named columns, or an array."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
+    names = column_names([estimator])
+    if not names:
         return x
     try:
         import pandas
@@ -72,8 +72,8 @@ def table_of(estimator: Any, x: np.ndarray) -> Any:
 
 def table_of_columns(estimator: Any, columns: Sequence[np.ndarray]) -> Any:
     """Columns as what the estimator was fitted to: a table with these names, or an array."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None:
+    names = column_names([estimator])
+    if names:
         try:
             import pandas
         except ImportError:  # it was another library's table
