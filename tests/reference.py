@@ -486,10 +486,26 @@ def lrn_gradient(x, size, alpha, beta, k, g):
 # ---------------------------------------------------------------------------- activations
 
 
-def softmax(x):
+def softmax(x, axis=-1):
+    """y_i = exp(x_i) / Σ_k exp(x_k) along an axis of x (n, ...)."""
     (x,) = _f64(x)
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def softmax_relevance(x, relevance, axis=-1):
+    """R_i = Σ_j x_i ∂y_j/∂x_i R_j / y_j for x (n, i), R (n, k, i), by the whole Jacobian.
+
+    ∂y_j/∂x_i = y_j ([i = j] - y_i), so that y_j cancels, and R_j counts where y_j is 0.
+    Axes beside `axis` (of one sample: 0, 1, ...) are many softmaxes.
+    """
+    x, relevance = _f64(x, relevance)
+    axis %= x.ndim - 1
+    x, relevance = np.moveaxis(x, axis + 1, -1), np.moveaxis(relevance, axis + 2, -1)
+    y = softmax(x)
+    share = np.eye(x.shape[-1]) - y[..., :, None]  # (..., i, j): ∂y_j/∂x_i / y_j
+    result = x[:, None] * np.einsum("n...ij,nk...j->nk...i", share, relevance)
+    return np.moveaxis(result, -1, axis + 2)
 
 
 def activation(kind, x, *arguments):

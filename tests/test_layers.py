@@ -54,18 +54,15 @@ def test_activation(name, dtype, rng):
         np.testing.assert_allclose(actual, expected.reshape(shape), rtol=256 * eps, atol=64 * eps)
         # The neuron's own layer redistributes; the activation passes relevance through.
         for rule in (None, dtd.ZPlus(), dtd.Epsilon()):
-            assert (layer.redistribute(x, g, rule) == g).all()
+            if kind != "Softmax":  # its outputs have many inputs: test_softmax.py
+                assert (layer.redistribute(x, g, rule) == g).all()
 
 
 def test_activations_take_any_shape_of_input(rng):
     x = rng.standard_normal((2, 3, 4, 5))
     for layer, _ in ACTIVATIONS.values():
-        if isinstance(layer, dtd.Softmax):
-            with pytest.raises(ValueError, match="Softmax"):
-                layer.forward(x)
-        else:
-            assert layer.forward(x).shape == x.shape
-            assert layer.gradient(x, np.ones((2, 6, 3, 4, 5))).shape == (2, 6, 3, 4, 5)
+        assert layer.forward(x).shape == x.shape
+        assert layer.gradient(x, np.ones((2, 6, 3, 4, 5))).shape == (2, 6, 3, 4, 5)
 
 
 def test_saturated_activations_are_finite(dtype):

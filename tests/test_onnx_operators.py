@@ -333,14 +333,23 @@ def test_gemm_adds_a_branch():
 
 
 @pytest.mark.parametrize(
-    ("opset", "shape", "axis"), [(11, (5,), 1), (13, (5,), -1), (11, (5, 1, 1), 1), (13, (5, 1), 1)]
+    ("opset", "shape", "axis"),
+    [
+        (11, (5,), 1),
+        (13, (5,), -1),
+        (11, (5, 1, 1), 1),
+        (11, (3, 4, 2), 3),
+        (13, (3, 4, 2), 2),
+        (13, (3, 4), -2),
+    ],
 )
 def test_softmax_inside(opset, shape, axis):
     nodes = [
         helper.make_node("Softmax", ["x"], ["s"], axis=axis),
-        helper.make_node("Relu", ["s"], ["y"]),
+        helper.make_node("Add", ["s", "x"], ["y"]),
     ]
-    compare(model(nodes, shape, opset=opset), {"x": shape})
+    network = compare(model(nodes, shape, opset=opset), {"x": shape})
+    assert any(isinstance(layer, dtd.Softmax) for layer in network.layers)
 
 
 @pytest.mark.parametrize("opset", [9, 13, 18])
@@ -454,5 +463,5 @@ def test_constants_are_folded():
 
 def test_every_supported_operator_is_tested():
     tested = {part[0] for part in CASES + RUNTIME_CASES}
-    tested |= {"Softmax", "LogSoftmax", "Split", "Upsample", "Resize", "Shape"}
+    tested |= {"Softmax", "LogSoftmax", "Log", "Split", "Upsample", "Resize", "Shape"}
     assert tested == set(table())

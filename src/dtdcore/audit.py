@@ -35,7 +35,8 @@ class AuditEntry:
     bias: np.ndarray
     #: Absorbed by the stabiliser ε.
     stabiliser: np.ndarray
-    #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows).
+    #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows). Of a
+    #: `Softmax` what its form does not conserve, of either sign.
     lost: np.ndarray
     #: Σ_k (R_k - R̂_k): what a trained relevance model (`MinMax`) did not predict; negative where
     #: it predicted too much. 0 without such a model.
@@ -167,8 +168,8 @@ class Audit(Sequence):
             raise ConservationError(
                 f"layer {entry.name} ({entry.rule!r}) received {entry.received[worst]:g} and "
                 f"passed on {entry.passed[worst]:g} for sample {place}: absorbed by the bias "
-                f"{entry.bias[worst]:g}, by the stabiliser {entry.stabiliser[worst]:g}, lost at "
-                f"z = 0 {entry.lost[worst]:g}"
+                f"{entry.bias[worst]:g}, by the stabiliser {entry.stabiliser[worst]:g}, lost "
+                f"{entry.lost[worst]:g}"
                 + (f", not predicted {entry.model[worst]:g}" if self.has_model else "")
             )
 
@@ -183,7 +184,7 @@ class Audit(Sequence):
 
     def table(self) -> list[tuple[str, ...]]:
         """Rows of text: a heading, then a row per layer with sums over samples and targets."""
-        heading = ("layer", "rule", "received", "passed on", "bias", "stabiliser", "lost at z=0")
+        heading = ("layer", "rule", "received", "passed on", "bias", "stabiliser", "lost")
         shown = 5 + self.has_model
         lines = [(*heading, "not predicted")[: 2 + shown]]
         for e in self:

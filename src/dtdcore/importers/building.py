@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.record import Shape, Signal
 from dtdcore.layers import (
     Add,
@@ -48,6 +49,9 @@ def affine(call: Builder, x: Signal, scale: Any, shift: Any) -> Signal:
     for part in parts:
         if not np.all(np.isfinite(part)):
             raise ValueError("a constant holds a value that is not finite")
+    if not x.shape:  # one number: its only channel
+        y = affine(call, call.emit(Reshape((1,)), x), scale, shift)
+        return call.emit(Reshape(()), y)
     dtype = np.result_type(*parts)
     by_channel = [by_channel_of(part, x.shape) for part in parts]
     if all(part is not None for part in by_channel):
@@ -142,13 +146,32 @@ def leaky(call: Builder, x: Signal, slope: float, dtype: np.dtype) -> Signal:
     return call.emit(PReLU(np.array([slope], dtype)) if prelu else LeakyReLU(slope), x)
 
 
-def softmax_over(call: Builder, x: Signal, sizes: Sequence[int], axis: int) -> Signal:
-    """A softmax over all numbers of a sample, which `sizes` must be; `axis` is for the error."""
-    if math.prod(sizes) != math.prod(x.shape):
-        raise ValueError(f"a softmax over axis {axis} of {('n', *x.shape)} is not supported")
-    if len(x.shape) == 1:
-        return call.emit(Softmax(), x)
-    return call.emit(Reshape(x.shape), call.emit(Softmax(), call.emit(Flatten(), x)))
+def softmax_axis(axis: int, shape: Shape) -> int:
+    """The axis of a sample that a softmax works along, from one of the whole value.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it is the batch axis: then what one sample gives depends on
+        the others.
+    """
+    rank = len(shape) + 1
+    if not -rank <= axis < rank:
+        raise ValueError(f"there is no axis {axis} in a value with {rank} axes")
+    if axis % rank == 0:
+        raise ValueError(
+            f"a softmax along the batch axis (axis {axis} of {('n', *shape)}) mixes the samples of "
+            "a batch; take the axis of the classes"
+        )
+    return axis % rank - 1
+
+
+def joint(call: Builder, layer: type[Softmax | LogSoftmax], x: Signal, axis: int) -> Signal:
+    """A softmax over all axes of a sample from one on, which count as one axis."""
+    if axis == len(x.shape) - 1:
+        return call.emit(layer(axis), x)
+    flat = reshaped(call, x, (*x.shape[:axis], math.prod(x.shape[axis:])))
+    return call.emit(Reshape(x.shape), call.emit(layer(axis), flat))
 
 
 def by_channel_of(constant: np.ndarray, shape: Shape) -> np.ndarray | None:

@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+
 import numpy as np
+
+from dtdcore.importers.record import Signal
+from dtdcore.layers import Layer
 
 #: Standard deviations of the random inputs: standardised numbers, and pixels.
 SCALES = (1.0, 50.0)
@@ -13,11 +18,31 @@ SCALES = (1.0, 50.0)
 TOLERANCE = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-9}
 
 
-def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str | None:
+def decisive(
+    compared: Collection[Signal],
+    starts: Iterable[Signal],
+    makers: Mapping[Signal, tuple[Layer, tuple[Signal, ...]]],
+) -> set[Signal]:
+    """The compared values at which, or right before which, explanations start.
+
+    What stands behind them, a softmax above all, may hide how they differ.
+    """
+    found = set()
+    for start in starts:
+        value = start
+        while value not in compared and len(makers.get(value, (None, ()))[1]) == 1:
+            (value,) = makers[value][1]
+        found.add(value)
+    return found.intersection(compared)
+
+
+def difference(
+    ours: np.ndarray, theirs: np.ndarray, tolerance: float, scale: float = 0
+) -> str | None:
     """How two results differ, in words; None if they agree.
 
-    They agree where max |ours - theirs| ≤ tolerance · max |theirs|, over the numbers of theirs that
-    are finite (others come from an input beyond what the model was made for).
+    They agree where max |ours - theirs| ≤ tolerance · max |theirs| (or · `scale`), over the numbers
+    of theirs that are finite (others come from an input beyond what the model was made for).
     """
     if ours.shape != theirs.shape:
         return f"its shape is {ours.shape} instead of {theirs.shape}"
@@ -25,7 +50,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str | 
     ours, theirs = ours[finite], theirs[finite]
     largest = float(np.max(np.abs(theirs), initial=0))
     off = float(np.max(np.abs(ours - theirs.astype(np.float64)), initial=0))
-    if off <= tolerance * largest:
+    if off <= tolerance * max(largest, scale):
         return None
     return f"by {off:g}, where its largest number is {largest:g}"
 

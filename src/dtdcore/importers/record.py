@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dtdcore.layers import Identity, Layer, Sigmoid
+from dtdcore.layers import Identity, Layer
 from dtdcore.network import Network
 
 Shape = tuple[int, ...]
@@ -31,6 +31,8 @@ class Record:
     items: list[tuple[Signal, Layer, tuple[Signal, ...]]] = field(default_factory=list)
     #: For each output its layer and what comes in.
     makers: dict[Signal, tuple[Layer, tuple[Signal, ...]]] = field(default_factory=dict)
+    #: Outputs that stand in the place of another, under its name where it is not needed.
+    copies: set[Signal] = field(default_factory=set)
 
     def emit(self, name: str, layer: Layer, sources: Sequence[Signal]) -> Signal:
         """Add a layer; gives its output."""
@@ -44,6 +46,12 @@ class Record:
         self.items.append((signal, layer, tuple(sources)))
         self.makers[signal] = layer, tuple(sources)
         return signal
+
+    def copy(self, signal: Signal, layer: Layer, sources: Sequence[Signal]) -> Signal:
+        """Add a layer whose output stands in the place of another; gives its output."""
+        copied = self.emit(signal.name, layer, sources)
+        self.copies.add(copied)
+        return copied
 
     def network(
         self, inputs: Mapping[str, Shape], output: Signal, names: Collection[str] = ()
@@ -60,34 +68,15 @@ class Record:
             if id(signal) in needed:
                 needed.update(map(id, sources))
                 items.append((signal, layer, sources))
-        taken = {*inputs, *names}
+        kept = {s for s, _, _ in items if s.name in names and s not in self.copies}
+        taken = {*inputs, *(signal.name for signal in kept)}
         for signal, _, _ in reversed(items):
-            if signal.name not in names:
+            if signal not in kept:
+                others = taken if signal in self.copies else taken.union(names)
                 base, count = signal.name, 1
-                while signal.name in taken:
+                while signal.name in others:
                     count += 1
                     signal.name = f"{base}_{count}"
                 taken.add(signal.name)
         layers = [(s.name, layer, [p.name for p in parts]) for s, layer, parts in reversed(items)]
         return Network(layers, dict(inputs), output.name)
-
-
-def sigmoid_notes(network: Network, way: str) -> list[str]:
-    """What `network.notes` says of a sigmoid at the end: one note, or none where there is none.
-
-    `way` says how an explanation starts before it; {before} in it becomes the name of that value.
-    """
-    names = [*network.inputs, *(node.name for node in network.nodes)]
-    value, first = network.output, len(network.inputs)
-    while value >= first:
-        node = network.nodes[value - first]
-        if isinstance(node.layer, Sigmoid):
-            (source,) = node.sources
-            return [
-                f"it ends in a sigmoid ({node.name}): explanations start at its value, which is "
-                f"above 0 even for 'no'; {way.format(before=names[source])}"
-            ]
-        if not node.layer.rearranges or len(node.sources) > 1:
-            break
-        (value,) = node.sources
-    return []

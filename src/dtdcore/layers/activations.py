@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import as_channels, cast, check_number
+from dtdcore.arrays import as_channels, cast, check_count, check_number
 from dtdcore.layers.base import Layer, Shape, check_channels
 from dtdcore.rules import Rule
 from dtdcore.steps.activations import ActivationStep, PReLUStep, SoftmaxStep
@@ -263,22 +263,65 @@ class PReLU(Layer):
 
 
 class Softmax(Activation):
-    """y_c = exp(x_c) / Σ_l exp(x_l) over axis 1. Relevance passes through to the logits."""
+    """y_i = exp(x_i) / Σ_k exp(x_k) along an axis.
+
+    Relevance takes the softmax's derivative, its first-order Taylor form (Achtibat et al. 2024,
+    "AttnLRP", proposition 3.1; with c = R / value, c_i = y_i (c_i' - Σ_k y_k c_k')):
+
+        R_i = x_i (R_i' - y_i Σ_k R_k')
+
+    So evidence against a class stays evidence against it: R_i < 0 where x_i < 0 and R_i' > 0. The
+    form does not conserve. The audit has an entry for the layer, which books Σ R' - Σ R, of either
+    sign, as lost. A softmax that only makes the factor of a `Gate` gets no relevance.
+
+    Parameters
+    ----------
+    axis : int
+        An axis of one input, without the batch axis: 0, the default, are the channels (or the
+        classes); -1 the last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `axis` is not a whole number; in a network or a call: if there is no such axis.
+
+    Examples
+    --------
+    Class 1 has the logit -3: what speaks for it is evidence against it.
+
+    >>> import dtdcore as dtd
+    >>> relevance = dtd.Softmax().redistribute([[2.0, -3.0]], [[0.0, 1.0]])
+    >>> relevance.round(3).tolist()
+    [[-1.987, -2.98]]
+    """
 
     keeps_zero = False
 
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = check_count(axis, "axis", -32)
+
+    def options(self) -> dict[str, Any]:
+        """`axis`."""
+        return {"axis": self.axis}
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """The same: see `Layer.output_shape`."""
-        if len(input_shape) != 1:
-            raise ValueError(f"Softmax() takes inputs of shape (classes,), got {input_shape}")
+        if not -len(input_shape) <= self.axis < len(input_shape):
+            raise ValueError(f"{self!r} takes inputs with that axis, got shape {input_shape}")
         return input_shape
 
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         return SoftmaxStep(self)
 
+    def axis_of(self, array: np.ndarray, lead: int = 1) -> int:
+        """The axis of an array that has `lead` axes before those of one input."""
+        return lead + self.axis % (array.ndim - lead)
+
     def _apply(self, x: np.ndarray) -> np.ndarray:
-        e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
-        return e / e.sum(axis=1, keepdims=True)
+        axis = self.axis_of(x)
+        e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+        return e / e.sum(axis=axis, keepdims=True)
 
 
 class Identity(Activation):

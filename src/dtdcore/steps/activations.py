@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dtdcore.arena import empty
 from dtdcore.blocked import Blocked, to_blocked, to_plain
-from dtdcore.steps.base import Step, Value
+from dtdcore.steps.base import LOST, RECEIVED, Step, Value
 
 
 class ActivationStep(Step):
@@ -45,12 +46,32 @@ class ActivationStep(Step):
 
 
 class SoftmaxStep(ActivationStep):
-    """Softmax over axis 1; its gradient is no elementwise product: y (g - Σ_l y_l g_l)."""
+    """Softmax along an axis: what flows back takes its derivative, y (g - Σ_k y_k g_k).
+
+    Relevance does so as quotients R / value: R_i = x_i (R_i' - y_i Σ_k R_k'); Σ R' - Σ R is lost.
+    """
+
+    redistributes = True
+    remembers = True
+
+    def redistribute(self, saved: Any, relevance: np.ndarray, account: np.ndarray) -> np.ndarray:
+        x, y = saved
+        axis = self.layer.axis_of(relevance, 2)
+        total = np.sum(relevance, axis=axis, keepdims=True)
+        result = np.multiply(y[:, None], total, out=empty(relevance.shape, relevance.dtype))
+        np.subtract(relevance, result, out=result)
+        with np.errstate(over="ignore"):  # the plan sees it and names the layer
+            np.multiply(x[:, None], result, out=result)
+        axes = tuple(range(2, relevance.ndim))
+        received = np.sum(relevance, axis=axes, dtype=np.float64)
+        account[:, :, RECEIVED] += received
+        account[:, :, LOST] += received - np.sum(result, axis=axes, dtype=np.float64)
+        return result
 
     def gradient(self, saved: Any, gradient: np.ndarray) -> np.ndarray:
         _, y = saved
-        y = y[:, None]
-        return y * (gradient - np.sum(y * gradient, axis=2, keepdims=True))
+        y, axis = y[:, None], self.layer.axis_of(gradient, 2)
+        return y * (gradient - np.sum(y * gradient, axis=axis, keepdims=True))
 
 
 class PReLUStep(Step):

@@ -56,16 +56,11 @@ class Call:
         name: str,
         inputs: list[Value],
         record: Record,
-        last: bool,
         channels_first: bool,
     ) -> None:
         self.layer, self.name, self.inputs, self._record = layer, name, inputs, record
         #: Are the images of the model channels first? (Some layers do not say it.)
         self.channels_first = channels_first
-        #: Would a softmax here be the last thing that the model does?
-        self.last = last
-        #: Has a softmax been left out?
-        self.left_out = False
         #: The outputs of the layers added so far, and those of them that are activations.
         self.emitted: list[Signal] = []
         self.activations: set[Signal] = set()
@@ -103,7 +98,7 @@ class Call:
 
     def inside(self, layer: Any, value: Value) -> Call:
         """The call of a layer that is the activation of this one."""
-        call = Call(layer, self.name, [value], self._record, self.last, self.channels_first)
+        call = Call(layer, self.name, [value], self._record, self.channels_first)
         call.emitted, call.activations = self.emitted, self.activations
         call.activating = True
         return call

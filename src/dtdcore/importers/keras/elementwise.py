@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.building import softmax_over
+from dtdcore.importers.building import softmax_axis
 from dtdcore.importers.keras.call import Call, Value
 from dtdcore.importers.keras.graph import import_keras
+from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.layers import (
@@ -25,6 +26,7 @@ from dtdcore.layers import (
     PReLU,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 
@@ -46,7 +48,7 @@ FUNCTIONS: dict[str, Callable[[], Layer]] = {
 }
 
 #: ... and those that are none, or more.
-OTHERS = ("linear", "silu", "softmax")
+OTHERS = ("linear", "log_softmax", "silu", "softmax")
 
 #: Layers that only do something in training.
 ONLY_TRAIN = (
@@ -97,8 +99,9 @@ def _apply(call: Call, function: Any, value: Value) -> Value:
         )
     if name == "linear":
         return value
-    if name == "softmax":
-        return _softmax(call, value, len(value.shape) - 1)
+    if name in ("softmax", "log_softmax"):
+        call.suffix = name
+        return _softmax(call, Softmax if name == "softmax" else LogSoftmax, value, -1)
     call.suffix = name
     if name == "silu":
         call.suffix = "sigmoid"
@@ -108,12 +111,9 @@ def _apply(call: Call, function: Any, value: Value) -> Value:
     return Value(call.emit(FUNCTIONS[name](), value.signal), value.order)
 
 
-def _softmax(call: Call, value: Value, axis: int) -> Value:
-    if call.last:
-        call.left_out = True
-        return value
-    call.suffix = "softmax"
-    return Value(softmax_over(call, value.signal, (value.shape[axis],), axis + 1), value.order)
+def _softmax(call: Call, layer: type[Softmax | LogSoftmax], value: Value, axis: int) -> Value:
+    own = value.order.index(softmax_axis(axis, value.shape))
+    return Value(call.emit(layer(own), value.signal), value.order)
 
 
 @OPERATORS.add("Activation", becomes="the layer of its activation")
@@ -169,11 +169,11 @@ def prelu(call: Call) -> Value:
 
 @OPERATORS.add("Softmax", becomes="`Softmax`; left out at the end of a network")
 def softmax(call: Call) -> Value:
-    """Over all numbers of a sample."""
+    """Along an axis."""
     value, axis = call.value(), call.option("axis")
     if not isinstance(axis, int):
         raise ValueError(f"axis={axis} is not supported, only one axis is")
-    return _softmax(call, value, call.axis(axis, value))
+    return _softmax(call, Softmax, value, axis)
 
 
 #: Layers that may be an activation of another.

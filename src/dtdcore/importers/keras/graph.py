@@ -10,9 +10,6 @@ from typing import Any
 from dtdcore.arrays import require
 from dtdcore.importers.record import Shape
 
-#: Layers that may stand between a trailing softmax and the output.
-BEHIND_SOFTMAX = ("Identity", "Dropout", "Flatten", "Reshape")
-
 
 def import_keras() -> ModuleType:
     """The package keras, or an ImportError that says what is missing."""
@@ -93,24 +90,6 @@ def _maker(tensor: Any) -> Any:
     """The call that makes a symbolic tensor."""
     operation, number, _ = tensor._keras_history
     return operation._inbound_nodes[number]
-
-
-def tail(model: Any) -> set[int]:
-    """The ids of the calls in which a softmax would be the last thing that a model does."""
-    users: dict[int, int] = {}
-    for call in calls(model):
-        for tensor in call.input_tensors:
-            users[id(tensor)] = users.get(id(tensor), 0) + 1
-    inputs = {id(tensor) for tensor in model.inputs}
-    (tensor,) = model.outputs
-    found: set[int] = set()
-    while id(tensor) not in inputs and users.get(id(tensor), 0) == bool(found):
-        call = _maker(tensor)
-        found.add(id(call))
-        if type(call.operation).__name__ not in BEHIND_SOFTMAX or len(call.input_tensors) != 1:
-            break
-        (tensor,) = call.input_tensors
-    return found
 
 
 def run(call: Any, values: dict[int, Any]) -> Any:

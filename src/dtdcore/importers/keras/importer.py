@@ -11,7 +11,8 @@ from typing import Any
 from dtdcore.importers.keras.graph import check_model, import_keras
 from dtdcore.importers.keras.translation import Translation
 from dtdcore.importers.keras.verify import verify_network
-from dtdcore.importers.record import sigmoid_notes
+from dtdcore.importers.notes import ending_notes
+from dtdcore.importers.tails import Tail
 from dtdcore.network import Network
 
 #: Files that Keras loads.
@@ -24,8 +25,9 @@ def from_keras(model: Any, verify: bool = True) -> Network:
     Inputs and relevance have the layout of the model, (n, height, width, channels) in most; the
     layers between are channels first. Layers keep the names that they have in Keras: "OUTER/INNER"
     in a nested model, "NAME/relu" for an activation that is an argument, "NAME_2" for the second
-    use of a layer. A softmax at the very end is left out, so that explanations start at the
-    logits; `network.notes` and `network.summary()` say so.
+    use of a layer. A softmax at the end is left out, with what only chooses or scales its
+    numbers, so that explanations start at the logits; `network.notes` and `network.summary()` say
+    so. A sigmoid there is kept, and said; but (1 - p, p) becomes minus the logit and the logit.
 
     Parameters
     ----------
@@ -56,12 +58,15 @@ def from_keras(model: Any, verify: bool = True) -> Network:
     """
     check_model(model)
     translation = Translation(model)
-    network = translation.run()
-    notes = list(translation.notes)
-    notes += sigmoid_notes(network, "import the model without it to start at the logit")
-    if verify:
-        notes += verify_network(network, translation)
-    network.notes = tuple(notes)
+    tail = Tail(translation.record, translation.run())
+    tail.check(translation.title)
+    network = translation.network(tail.output)
+    verified = verify_network(network, translation, tail.starts) if verify else []
+    if tail.left_out:
+        network = translation.network(tail.reduced())
+    notes = tail.notes(translation.ending)
+    notes += ending_notes(network, "import the model without it to start at the logit")
+    network.notes = (*notes, *verified)
     return network
 
 

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtdcore.importers.keras.call import Call, Value
-from dtdcore.importers.keras.graph import calls, import_keras, input_shape, is_graph, tail
+from dtdcore.importers.keras.graph import calls, import_keras, input_shape, is_graph
 from dtdcore.importers.keras.operators import operators
+from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.layers import Sigmoid, Softmax
 from dtdcore.network import Network
 
 #: What translating a layer may raise, and what it then says.
 FAILURES = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError)
+
+
+#: In the place of a call: not its value, but what its activation takes.
+LOGITS = -1
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,15 @@ class Translation:
         self.model = model
         self.record = Record()
         self.shapes: dict[str, Shape] = {t.name: input_shape(t) for t in model.inputs}
-        #: What the network leaves out, for `network.notes`.
-        self.notes: list[str] = []
         self.compared: list[Compared] = []
-        #: The call whose softmax is left out.
-        self.left_out: Any = None
+        #: For each signal the layer of Keras that it was made for, as errors call it.
+        self.titles: dict[Signal, str] = {}
         self._names = set(self.shapes)
         self._operators = operators()
         self._formats = _data_formats(model)
 
-    def run(self) -> Network:
-        """The network."""
+    def run(self) -> Signal:
+        """Translate all layers; gives the output."""
         if len(self.model.outputs) != 1:
             raise ValueError(
                 f"the model {self.model.name!r} has {len(self.model.outputs)} outputs; choose one: "
@@ -52,18 +56,28 @@ class Translation:
             )
         values = {id(t): Value(Signal(t.name, self.shapes[t.name])) for t in self.model.inputs}
         signals = {value.signal for value in values.values()}
-        (result,) = self._graph(self.model, values, (), "", True)
+        (result,) = self._graph(self.model, values, (), "")
         if result.signal in signals:
             raise ValueError(f"the model {self.model.name!r} has no layers that compute anything")
-        call = Call(self.model, "output", [result], self.record, False, False)
-        output = call.plain(result)
+        return Call(self.model, "output", [result], self.record, False).plain(result)
+
+    def network(self, output: Signal) -> Network:
+        """The network that gives `output`."""
         return self.record.network(self.shapes, output, self._names)
 
+    def title(self, signal: Signal) -> str:
+        """The layer of Keras that a signal was made for, as errors call it."""
+        return self.titles[signal]
+
+    def ending(self, signal: Signal) -> str:
+        """The function at the end that made a signal, as notes call it."""
+        kind = type(self.record.makers[signal][0]).__name__.lower().replace("log", "log_")
+        return f"the {kind} at the end ({signal.name.removesuffix(f'/{kind}')})"
+
     def _graph(
-        self, model: Any, values: dict[int, Value], path: tuple[int, ...], prefix: str, last: bool
+        self, model: Any, values: dict[int, Value], path: tuple[int, ...], prefix: str
     ) -> list[Value]:
         """The outputs of a model whose inputs are in `values`, by the ids of Keras's tensors."""
-        at_end = tail(model) if last and len(model.outputs) == 1 else set()
         counts: dict[str, int] = {}
         for number, call in enumerate(calls(model)):
             layer = call.operation
@@ -75,9 +89,9 @@ class Translation:
             key = (*path, number)
             title = f"layer {type(layer).__name__} {prefix + layer.name!r}"
             if isinstance(layer, import_keras().Model):
-                results = self._nested(layer, inputs, key, name, title, id(call) in at_end)
+                results = self._nested(layer, inputs, key, name, title)
             else:
-                results = [self._layer(call, inputs, key, name, title, id(call) in at_end)]
+                results = [self._layer(call, inputs, key, name, title)]
             for tensor, value in zip(call.outputs, results, strict=True):
                 known = tuple(tensor.shape[1:])
                 if any(
@@ -88,16 +102,14 @@ class Translation:
         return [values[id(tensor)] for tensor in model.outputs]
 
     def _nested(
-        self, model: Any, inputs: list[Value], key: Any, name: str, title: str, last: bool
+        self, model: Any, inputs: list[Value], key: Any, name: str, title: str
     ) -> list[Value]:
         if not is_graph(model):
             raise ValueError(f"{title} is a subclassed model, whose code cannot be read")
         values = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
-        return self._graph(model, values, key, f"{name}/", last)
+        return self._graph(model, values, key, f"{name}/")
 
-    def _layer(
-        self, node: Any, inputs: list[Value], key: Any, name: str, title: str, last: bool
-    ) -> Value:
+    def _layer(self, node: Any, inputs: list[Value], key: Any, name: str, title: str) -> Value:
         layer = node.operation
         kind = type(layer).__name__
         operator = self._operators.get(kind)
@@ -110,7 +122,7 @@ class Translation:
             if option not in ("training", "inputs", "x") and given is not None:
                 raise ValueError(f"{title} is called with {option}=, which is not supported")
         name = self._unused(name)
-        call = Call(layer, name, inputs, self.record, last, self._formats == {"channels_first"})
+        call = Call(layer, name, inputs, self.record, self._formats == {"channels_first"})
         try:
             value = operator.translate(call)
         except FAILURES as error:
@@ -119,10 +131,13 @@ class Translation:
         if main or call.emitted:
             (main or call.emitted)[-1].name = name
             self._names.add(name)
-        if call.left_out:
-            self.notes.append(f"the softmax at the end ({name}) is left out: the output are logits")
-            self.left_out = key
-        elif self.left_out is None and call.emitted:
+        self.titles |= dict.fromkeys(call.emitted, title)
+        activation, sources = self.record.makers.get(value.signal, (None, ()))
+        own = main and value.signal in call.activations
+        if own and isinstance(activation, (Sigmoid, Softmax, LogSoftmax)):
+            logits = Compared((*key, LOGITS), f"logits of the {title}", *sources, value.order)
+            self.compared.append(logits)
+        if call.emitted:
             self.compared.append(Compared(key, title, value.signal, value.order))
         return value
 

@@ -4,20 +4,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.comparing import SCALES, TOLERANCE, difference, sample
+from dtdcore.importers.comparing import SCALES, TOLERANCE, decisive, sample
 from dtdcore.importers.keras.graph import calls, import_keras, run
-from dtdcore.importers.keras.translation import Translation
+from dtdcore.importers.keras.translation import LOGITS, Compared, Translation
+from dtdcore.importers.noise import agreement
+from dtdcore.importers.record import Signal
 from dtdcore.network import Network
 
 Key = tuple[int, ...]
 
 
-def verify_network(network: Network, translation: Translation) -> list[str]:
+def verify_network(
+    network: Network, translation: Translation, starts: Collection[Signal]
+) -> list[str]:
     """Compare the forward pass with the model's; gives notes about what was not compared.
+
+    The output is compared, and the values at which explanations start; all, where these differ.
 
     Raises
     ------
@@ -30,6 +37,7 @@ def verify_network(network: Network, translation: Translation) -> list[str]:
     rng = np.random.default_rng(1512)
     held = {node.name for node in network.nodes}
     compared = [c for c in translation.compared if c.signal.name in held]
+    first = decisive({c.signal for c in compared}, starts, translation.record.makers)
     for scale in SCALES:
         x = {  # numbers that float32 has: Functional models cast what comes in to it
             tensor.name: _single(sample(rng, scale, (2, *shape), np.dtype(tensor.dtype)))
@@ -45,16 +53,22 @@ def verify_network(network: Network, translation: Translation) -> list[str]:
         ours_x = next(iter(ours_x.values())) if len(ours_x) == 1 else ours_x
         if not np.all(np.isfinite(said)):
             continue
-        theirs, output = _values(translation, x)
-        # A softmax hides much of the logits: the output of the layers without it is compared.
-        wanted = said if translation.left_out is None else output
-        found = _output_differs(network, ours_x, wanted, TOLERANCE[coarsest])
-        if found is None:
+        theirs = _values(translation, x, {c.key for c in compared})
+        tolerance = TOLERANCE[coarsest]
+        found = _output_differs(network, ours_x, said, tolerance)
+
+        def differs(
+            one: Compared, x: Any = ours_x, theirs: Any = theirs, tolerance: float = tolerance
+        ) -> str | None:
+            values = network.forward(x, node=one.signal.name)
+            back = [one.order.index(axis) + 1 for axis in range(len(one.order))]
+            values = values.transpose(0, *back)
+            return agreement(network, x, one.signal.name, values, theirs[one.key], tolerance)
+
+        if found is None and not any(differs(c) for c in compared if c.signal in first):
             continue
         for one in compared:
-            values = network.forward(ours_x, node=one.signal.name)
-            back = [one.order.index(axis) + 1 for axis in range(len(one.order))]
-            text = difference(values.transpose(0, *back), theirs[one.key], TOLERANCE[coarsest])
+            text = differs(one)
             if text:
                 raise _error(f"first in the {one.title}: {text}")
         raise _error(f"in its output: {found}")
@@ -75,7 +89,8 @@ def _error(where: str) -> ValueError:
 def _output_differs(network: Network, x: Any, theirs: np.ndarray, tolerance: float) -> str | None:
     """How the outputs differ, in words; None if they do not."""
     try:
-        return difference(network.forward(x), theirs, tolerance)
+        name = network.nodes[network.output - len(network.inputs)].name
+        return agreement(network, x, name, network.forward(x), theirs, tolerance)
     except FloatingPointError as error:
         return str(error)
 
@@ -95,9 +110,9 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def _values(
-    translation: Translation, x: dict[str, np.ndarray]
-) -> tuple[dict[Key, np.ndarray], np.ndarray]:
-    """What each call of the model gives, by its place, and the output: without the last softmax."""
+    translation: Translation, x: dict[str, np.ndarray], wanted: Collection[Key]
+) -> dict[Key, np.ndarray]:
+    """What each call of the model gives, by its place, and the logits that are wanted."""
     keras = import_keras()
     result: dict[Key, np.ndarray] = {}
 
@@ -109,29 +124,28 @@ def _values(
                 inner = zip(call.operation.inputs, parts, strict=True)
                 outputs = walk(call.operation, {id(t): part for t, part in inner}, key)
             else:
-                logits = key == translation.left_out
-                outputs = keras.tree.flatten((_logits if logits else run)(call, values))
+                outputs = keras.tree.flatten(run(call, values))
                 result[key] = _array(outputs[0])
+                if (*key, LOGITS) in wanted:
+                    result[*key, LOGITS] = _array(keras.tree.flatten(_logits(call, values))[0])
             values.update({id(t): part for t, part in zip(call.outputs, outputs, strict=True)})
         return [values[id(tensor)] for tensor in model.outputs]
 
     tensors = [keras.ops.convert_to_tensor(part) for part in x.values()]
     inputs = zip(translation.model.inputs, tensors, strict=True)
-    (output,) = walk(translation.model, {id(t): part for t, part in inputs}, ())
-    return result, _array(output)
+    walk(translation.model, {id(t): part for t, part in inputs}, ())
+    return result
 
 
 def _logits(call: Any, values: dict[int, Any]) -> Any:
-    """What a call gives without the softmax at its end."""
+    """What a call gives without its activation."""
     layer = call.operation
-    if type(layer).__name__ == "Softmax":
-        return values[id(call.input_tensors[0])]
-    softmax = layer.activation
+    activation = layer.activation
     layer.activation = import_keras().activations.linear
     try:
         return run(call, values)
     finally:
-        layer.activation = softmax
+        layer.activation = activation
 
 
 def _compute_dtypes(model: Any) -> set[str]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtdcore.importers.building import leaky, softmax_over
+from dtdcore.importers.building import joint, leaky, softmax_axis
+from dtdcore.importers.logarithms import Log, LogSoftmax
 from dtdcore.importers.onnx.call import Call
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
@@ -19,6 +20,7 @@ from dtdcore.layers import (
     PReLU,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 
@@ -101,18 +103,20 @@ def tanh(call: Call) -> Signal:
 
 @OPERATORS.add("Softmax", becomes="`Softmax`; left out at the end of a network")
 def softmax(call: Call) -> Signal:
-    """Over all numbers of a sample: of (n, classes), or where other axes have the size 1."""
-    x = call.signal()
-    old = call.opset < 13  # axes from `axis` on count as one
-    axis = call.axis(call.integer("axis", 1 if old else -1), x)
-    over = x.shape[axis:] if old else x.shape[axis : axis + 1]
-    return softmax_over(call, x, over, axis + 1)
+    """Along an axis; up to opset 12 over all axes from that one on."""
+    return _softmax(call, Softmax)
 
 
-@OPERATORS.add("LogSoftmax", becomes="left out at the end of a network; an error elsewhere")
+@OPERATORS.add("LogSoftmax", "Log", becomes="left out at the end of a network; an error elsewhere")
 def log_softmax(call: Call) -> Signal:
-    """There is no layer for it."""
-    raise ValueError("it is supported at the end of a network only, where it is left out")
+    """There is no rule for them."""
+    return call.emit(Log(), call.signal()) if call.operator == "Log" else _softmax(call, LogSoftmax)
+
+
+def _softmax(call: Call, layer: type[Softmax | LogSoftmax]) -> Signal:
+    x, old = call.signal(), call.opset < 13
+    axis = softmax_axis(call.integer("axis", 1 if old else -1), x.shape)
+    return joint(call, layer, x, axis) if old else call.emit(layer(axis), x)
 
 
 @OPERATORS.add("LRN", becomes="`LRN`")

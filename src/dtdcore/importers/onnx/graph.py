@@ -21,9 +21,6 @@ OLDEST_OPSET = 7
 #: Domains of the operators that ONNX itself defines.
 DOMAINS = ("", "ai.onnx")
 
-#: What may stand between a trailing softmax and the output.
-BEHIND_SOFTMAX = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
-
 
 class Graph:
     """The graph of a model: who makes which tensor, and what is said about the inputs."""
@@ -156,27 +153,6 @@ class Graph:
                     stack.append(maker)
         return result
 
-    def trailing_softmax(self, output: str) -> int | None:
-        """The number of the softmax at the end of what makes a tensor, if there is one."""
-        users: dict[str, int] = {}
-        for node in self.model.graph.node:
-            for name in node.input:
-                users[name] = users.get(name, 0) + 1
-        name = output
-        for _ in self.model.graph.node:
-            number = self.makers.get(name)
-            if number is None or users.get(name, 0) > (name != output):
-                return None
-            node = self.model.graph.node[number]
-            if node.domain not in DOMAINS or not node.input:
-                return None
-            if node.op_type in ("Softmax", "LogSoftmax"):
-                return number
-            if node.op_type not in BEHIND_SOFTMAX:
-                return None
-            name = node.input[0]
-        return None
-
 
 class Translation:
     """The layers for the part of a graph between some inputs and an output."""
@@ -187,6 +163,8 @@ class Translation:
         self.values: dict[str, Signal | Constant] = {}
         #: Tensors whose values are those of signals: what a verification may compare.
         self.compared: list[tuple[str, Signal]] = []
+        #: For each signal the number of the node that made it.
+        self.nodes: dict[Signal, int] = {}
         for name, shape in shapes.items():
             self.values[name] = Signal(name, shape)
         self._names = set(shapes)
@@ -197,24 +175,20 @@ class Translation:
         self._used = {name for node in nodes for name in node.input}
         self._used |= {output.name for output in graph.model.graph.output}
 
-    def run(self, output: str, left_out: int | None = None) -> Signal:
-        """Translate all that makes a tensor; node `left_out` passes its input on."""
-        changed: set[str] = set()
+    def run(self, output: str) -> Signal:
+        """Translate all that makes a tensor."""
         self._used.add(output)
         for number in self.graph.order([output], self.values):
             node = self.graph.model.graph.node[number]
-            if number == left_out:
-                results: Any = self._value(number, node.input[0])
-            else:
-                results = self._translate(number, node)
+            before = len(self.record.items)
+            results = self._translate(number, node)
+            self.nodes |= {signal: number for signal, *_ in self.record.items[before:]}
             results = results if isinstance(results, list) else [results]
-            if number == left_out or changed.intersection(node.input):
-                changed.update(node.output)
             for name, value in zip(node.output, results, strict=False):
                 if not name:
                     continue
                 self.values[name] = value
-                if isinstance(value, Signal) and name not in changed:
+                if isinstance(value, Signal):
                     self._name(name, value)
                     self.compared.append((name, value))
         result = self.values[output]
@@ -288,6 +262,18 @@ class Translation:
             constants.append(Constant(arrays[:1] if same else tuple(arrays)))
         return constants
 
+    def title(self, signal: Signal) -> str:
+        """The node that made a signal, as errors call it."""
+        return self.graph.title(self.nodes[signal])
+
+    def ending(self, signal: Signal) -> str:
+        """The node at the end that made a signal, as notes call it."""
+        node = self.graph.model.graph.node[self.nodes[signal]]
+        return f"the {node.op_type} at the end ({node.output[0]})"
+
     def network(self, inputs: Mapping[str, Shape], output: Signal) -> Network:
         """The network that gives `output`."""
-        return self.record.network(inputs, output, self._names)
+        try:
+            return self.record.network(inputs, output, self._names)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.graph.file}: {error}") from None

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dtdcore.arrays import check_count
+from dtdcore.importers.notes import ending_notes
 from dtdcore.importers.onnx.file import import_onnx, read_model
 from dtdcore.importers.onnx.graph import Graph, Translation
+from dtdcore.importers.onnx.outputs import find_output
 from dtdcore.importers.onnx.verify import verify_network
-from dtdcore.importers.record import LARGEST_VALUE, Shape, sigmoid_notes
+from dtdcore.importers.record import LARGEST_VALUE, Shape
+from dtdcore.importers.tails import Tail
 from dtdcore.network import Network
 
 
@@ -26,8 +29,9 @@ def from_onnx(
     """The network in an ONNX model.
 
     Layers are named after the tensors that they make. The network takes batches of any size, also
-    where the file fixes one. A softmax at the very end is left out, so that explanations start at
-    the logits; `network.notes` and `network.summary()` say so. A sigmoid there is kept, and said.
+    where the file fixes one. A softmax at the end is left out, with what only chooses or scales its
+    numbers, so that explanations start at the logits; `network.notes` and `network.summary()` say
+    so. A sigmoid there is kept, and said; but (1 - p, p) becomes minus the logit and the logit.
 
     Parameters
     ----------
@@ -37,8 +41,8 @@ def from_onnx(
         Tensors that are the network's inputs; those of the model by default. Shapes are needed
         where the file leaves a size open.
     outputs : name, optional
-        The tensor that is the network's output; that of the model by default. A softmax that is
-        named here is kept.
+        The tensor that is the network's output, of floating-point numbers; that of the model by
+        default. A softmax that is named here is the end of the network like any other.
     verify : bool
         Compare the network's forward pass with ONNX Runtime's, if that is installed, on random
         inputs: numbers of a tensor may differ by 1e-4 of its largest absolute number (1e-9 in
@@ -67,49 +71,20 @@ def from_onnx(
     else:
         raise TypeError(f"model must be a path or an onnx.ModelProto, got {type(model).__name__}")
     graph = Graph(model, file)
-    output, named = _find_output(graph, outputs)
+    output = find_output(graph, outputs)
     shapes, batch = _find_inputs(graph, inputs, output)
-    softmax = None if named else graph.trailing_softmax(output)
-    if softmax is not None and output in shapes:
-        softmax = None
     translation = Translation(graph, shapes, batch)
-    result = translation.run(output, softmax)
-    try:
-        network = translation.network(shapes, result)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: {error}") from None
-    notes = []
-    if softmax is not None:
-        node = graph.model.graph.node[softmax]
-        notes.append(
-            f"the {node.op_type} at the end ({node.output[0]}) is left out: the output are logits"
-        )
-    notes += sigmoid_notes(network, "outputs={before!r} starts before it")
-    if verify:
-        notes += verify_network(network, translation, shapes, batch)
-    network.notes = tuple(notes)
+    tail = Tail(translation.record, translation.run(output))
+    tail.check(translation.title)
+    network = translation.network(shapes, tail.output)
+    verified = verify_network(network, translation, shapes, batch, tail.starts) if verify else []
+    if tail.left_out:
+        network = translation.network(shapes, tail.reduced())
+    notes = tail.notes(translation.ending)
+    notes += ending_notes(network, "outputs={before!r} starts before it")
+    network.notes = (*notes, *verified)
     network.producer = graph.model.producer_name
     return network
-
-
-def _find_output(graph: Graph, outputs: Any) -> tuple[str, bool]:
-    """The output tensor, and whether the user named it."""
-    if outputs is None:
-        names = [output.name for output in graph.model.graph.output]
-        if not names:
-            raise ValueError(f"{graph.file}: the model has no output")
-        if len(names) > 1:
-            raise ValueError(
-                f"{graph.file}: the model has the outputs {', '.join(names)}; choose one, such as "
-                f"outputs={names[0]!r}"
-            )
-        if names[0] not in graph.makers and names[0] not in graph.inputs:
-            raise ValueError(f"{graph.file}: nobody makes the output {names[0]!r}")
-        return names[0], False
-    names = [outputs] if isinstance(outputs, str) else list(outputs)
-    if len(names) != 1:
-        raise ValueError(f"outputs must name one tensor, got {names}")
-    return graph.check_tensor(names[0], "outputs"), True
 
 
 def _find_inputs(graph: Graph, inputs: Any, output: str) -> tuple[dict[str, Shape], int | None]:

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.comparing import SCALES, TOLERANCE, difference, sample
+from dtdcore.importers.comparing import SCALES, TOLERANCE, decisive, sample
+from dtdcore.importers.noise import agreement
 from dtdcore.importers.onnx.file import import_onnx
 from dtdcore.importers.onnx.graph import Translation
 from dtdcore.importers.record import Shape, Signal
@@ -24,9 +25,15 @@ LARGEST_MEMORY = 2**29
 
 
 def verify_network(
-    network: Network, translation: Translation, shapes: Mapping[str, Shape], batch: int | None
+    network: Network,
+    translation: Translation,
+    shapes: Mapping[str, Shape],
+    batch: int | None,
+    starts: Collection[Signal],
 ) -> list[str]:
     """Compare the forward pass with ONNX Runtime's; gives notes about what was not compared.
+
+    The output is compared, and the values at which explanations start; all, where these differ.
 
     Raises
     ------
@@ -52,9 +59,11 @@ def verify_network(
     rng = np.random.default_rng(1512)
     # two samples, where the file leaves that open, unless it works with one only
     size = batch or (2 if runner.runs(runner.sample(rng, 1, 2)) else 1)
+    first = decisive({s for _, s in compared}, starts, translation.record.makers)
+    ends = [*(pair for pair in compared if pair[1] in first), compared[-1]]
     for scale in SCALES:
         x = runner.sample(rng, scale, size)
-        if not runner.differs(network, x, *compared[-1]):
+        if not any(runner.differs(network, x, *pair) for pair in ends):
             continue
         for tensor, signal in compared:
             found = runner.differs(network, x, tensor, signal)
@@ -197,7 +206,7 @@ class _Runner:
             ours = network.forward(ours_x, node=signal.name)
         except FloatingPointError as error:
             return str(error) if finite else None
-        return difference(ours, theirs, TOLERANCE[self._coarsest])
+        return agreement(network, ours_x, signal.name, ours, theirs, TOLERANCE[self._coarsest])
 
 
 def _memory(network: Network) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import added, affine, leaky, repeated, softmax_over
+from dtdcore.importers.building import added, affine, leaky, repeated, softmax_axis
+from dtdcore.importers.logarithms import Log, LogSoftmax
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
@@ -20,6 +21,7 @@ from dtdcore.layers import (
     PReLU,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 
@@ -167,18 +169,21 @@ def tanh(call: Call) -> Signal:
 
 @OPERATORS.add("softmax", "_softmax", becomes="`Softmax`; left out at the end of a network")
 def softmax(call: Call) -> Signal:
-    """Over all numbers of a sample: of (n, classes), or where other axes have the size 1."""
-    x = call.x
-    axis = call.axis(call.whole("dim"), x)
-    return softmax_over(call, x, x.shape[axis : axis + 1], axis + 1)
+    """Along an axis."""
+    return call.emit(Softmax(softmax_axis(call.whole("dim"), call.x.shape)), call.x)
 
 
 @OPERATORS.add(
-    "log_softmax", "_log_softmax", becomes="left out at the end of a network; an error elsewhere"
+    "log_softmax",
+    "_log_softmax",
+    "log",
+    becomes="left out at the end of a network; an error elsewhere",
 )
 def log_softmax(call: Call) -> Signal:
-    """There is no layer for it."""
-    raise ValueError("it is supported at the end of a network only, where it is left out")
+    """There is no rule for them."""
+    if call.operator == "log":
+        return call.emit(Log(), call.x)
+    return call.emit(LogSoftmax(softmax_axis(call.whole("dim"), call.x.shape)), call.x)
 
 
 @OPERATORS.add("clone", "contiguous", "detach", "alias", "lift_fresh_copy", becomes="nothing")

@@ -16,7 +16,7 @@ from dtdcore.importers.torch.call import Call
 from dtdcore.importers.torch.decomposing import ORIGIN
 from dtdcore.importers.torch.names import Names
 from dtdcore.importers.torch.operators import operator_name, operators, table
-from dtdcore.importers.torch.patterns import SHAPING, Found, Pattern
+from dtdcore.importers.torch.patterns import Found, Pattern
 from dtdcore.layers import Layer
 from dtdcore.network import Network
 
@@ -25,12 +25,6 @@ LIKE = (
     *("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
     *("fill", "copy", "zero"),
 )
-
-#: What may stand between a trailing softmax and the output.
-BEHIND_SOFTMAX = (*SHAPING, "clone", "contiguous", "detach", "alias", "_to_copy")
-
-#: Operators that a trailing softmax may be.
-SOFTMAX = ("softmax", "_softmax", "log_softmax", "_log_softmax")
 
 #: What wrong arguments raise in layers, and what computing a constant may.
 FAILURES = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -118,17 +112,6 @@ class Graph:
         where = f"in {path!r} (node {named!r})" if path else f"node {named!r}"
         return f"{self.title_of_module}: operator {name}, {where}"
 
-    def trailing_softmax(self) -> Any:
-        """The node of the softmax at the end, if there is one."""
-        node = self.output
-        while node.op == "call_function" and (node is self.output or len(node.users) == 1):
-            if self.operator(node) in SOFTMAX:
-                return node
-            if self.operator(node) not in BEHIND_SOFTMAX:
-                return None
-            node = node.args[0]
-        return None
-
 
 def _is_own_tensor(spec: Any) -> bool:
     """Is an output of a program a tensor that the module gives?"""
@@ -146,6 +129,8 @@ class Translation:
         self.names = Names(graph.shapes)
         #: Nodes whose values are those of signals: what a verification may compare.
         self.compared: list[tuple[Any, Signal]] = []
+        #: For each signal the node that it was made for.
+        self.nodes: dict[Signal, Any] = {}
         self.values: dict[Any, Any] = {
             graph.nodes[name]: value for name, value in graph.constants.items()
         }
@@ -154,20 +139,13 @@ class Translation:
         self._operators = operators()
         self._pattern = Pattern(graph.operator, graph.sample_shape)
 
-    def run(self, left_out: Any = None) -> Signal:
-        """Translate all that makes the output; node `left_out` passes its input on."""
+    def run(self) -> Signal:
+        """Translate all that makes the output."""
         found: dict[Any, Found] = {}
-        changed: set[Any] = set()
         for node in self._order(found):
-            if node is left_out:
-                self.values[node] = self.values[node.args[0]]
-                changed.add(node)
-                continue
             value = self._translate(node, found.get(node))
             self.values[node] = value
-            if changed.intersection(node.all_input_nodes):
-                changed.add(node)
-            elif isinstance(value, Signal):
+            if isinstance(value, Signal):
                 self.compared.append((node, value))
         result = self.values[self.graph.output]
         if not isinstance(result, Signal):
@@ -302,14 +280,26 @@ class Translation:
     def _emit(self, node: Any) -> Any:
         def emit(layer: Layer, sources: tuple[Signal, ...]) -> Signal:
             signal = self.record.emit("", layer, sources)
+            self.nodes[signal] = node
             self.names.add(node, self.graph.operator(node), layer, signal)
             return signal
 
         return emit
 
+    def title(self, signal: Signal) -> str:
+        """The node that a signal was made for, as errors call it."""
+        return self.graph.title(self.nodes[signal])
+
+    def ending(self, signal: Signal) -> str:
+        """The operator at the end that made a signal, as notes call it."""
+        return f"the {self.graph.operator(self.nodes[signal]).strip('_')} at the end"
+
     def network(self, output: Signal) -> Network:
         """The network that gives `output`."""
-        return self.record.network(self.graph.shapes, output, self.names.taken)
+        try:
+            return self.record.network(self.graph.shapes, output, self.names.taken)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.graph.title_of_module}: {error}") from None
 
 
 class _Unknown(Exception):  # noqa: N818 - it only leads to the error

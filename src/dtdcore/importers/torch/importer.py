@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from dtdcore.arrays import require
-from dtdcore.importers.record import sigmoid_notes
+from dtdcore.importers.notes import ending_notes
+from dtdcore.importers.tails import Tail
 from dtdcore.importers.torch.export import (
     as_example,
     check_module,
@@ -26,11 +27,12 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     The module is exported by torch.export, so that everything that runs counts, whether it is a
     module, a function, an operation in place or a module used twice. Layers are named after the
     modules they come from ("layer1.0.conv1"), functions after module and function
-    ("layer1.0.add"). The network takes batches of any size. A softmax at the very end is left out,
-    so that explanations start at the logits; `network.notes` says so (and of a sigmoid there, which
-    is kept). Weights are copied; the module stays as it is, its training flags included. It is
-    called a few times, on stand-ins for tensors, too: forward hooks run as in any call, and what
-    they or the module itself keep of a call is then of these.
+    ("layer1.0.add"). The network takes batches of any size. A softmax at the end is left out, with
+    what only chooses or scales its numbers, so that explanations start at the logits;
+    `network.notes` says so. A sigmoid there is kept, and said; but (1 - p, p) becomes minus the
+    logit and the logit. Weights are copied; the module stays as it is, its training flags
+    included. It is called a few times, on stand-ins for tensors, too: forward hooks run as in any
+    call, and what they or the module itself keep of a call is then of these.
 
     Parameters
     ----------
@@ -65,24 +67,20 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     check_module(module)
     module, note = in_single(module)
     call = as_example(module, example)
-    title = type(module).__name__
     with evaluating(module):
         names = list(example) if isinstance(example, dict) and not call.kwargs else None
         program, call = export(module, call)
-        graph = Graph(program, title, names)
-        softmax = graph.trailing_softmax()
+        graph = Graph(program, type(module).__name__, names)
         translation = Translation(graph)
-        result = translation.run(softmax)
-        try:
-            network = translation.network(result)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{title}: {error}") from None
+        tail = Tail(translation.record, translation.run())
+        tail.check(translation.title)
+        network = translation.network(tail.output)
         if verify:
-            verify_network(network, translation, module, call)
+            verify_network(network, translation, module, call, tail.starts)
+    if tail.left_out:
+        network = translation.network(tail.reduced())
     notes = [] if note is None else [note]
-    if softmax is not None:
-        name = graph.operator(softmax).strip("_")
-        notes.append(f"the {name} at the end is left out: the output are logits")
-    notes += sigmoid_notes(network, "import the module without it to start at the logit")
+    notes += tail.notes(translation.ending)
+    notes += ending_notes(network, "import the module without it to start at the logit")
     network.notes, network.producer = tuple(notes), "pytorch"
     return network

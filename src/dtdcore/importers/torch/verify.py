@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.comparing import SCALES, TOLERANCE, decisive, difference
+from dtdcore.importers.noise import agreement
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.export import Example
 from dtdcore.importers.torch.graph import Translation
@@ -18,9 +19,15 @@ from dtdcore.network import Network
 
 
 def verify_network(
-    network: Network, translation: Translation, module: Any, example: Example
+    network: Network,
+    translation: Translation,
+    module: Any,
+    example: Example,
+    starts: Collection[Signal],
 ) -> None:
     """Compare with the module's own output, on the example and on random inputs.
+
+    The output is compared, and the values at which explanations start; all, where these differ.
 
     Raises
     ------
@@ -30,6 +37,8 @@ def verify_network(
     title = translation.graph.title_of_module
     held = {node.name for node in network.nodes}
     compared = [(node, signal) for node, signal in translation.compared if signal.name in held]
+    first = decisive({s for _, s in compared}, starts, translation.record.makers)
+    ends = [*(pair for pair in compared if pair[1] in first), *compared[-1:]]
     output, tolerance = translation.graph.output, _tolerance(translation)
     for call in _calls(example):
         own = _output(module, call)
@@ -38,15 +47,14 @@ def verify_network(
                 f"{title}: for a batch of {call.batch} the module gives the shape {own.shape}, "
                 "without the batch axis: make an example of more samples, or keep that axis"
             )
-        last = [node for node, _ in compared[-1:]]
-        theirs = _values(translation, call, [*last, output])
+        theirs = _values(translation, call, [*(node for node, _ in ends), output])
         found = difference(theirs[output], own, tolerance)
         if found:
             raise ValueError(
                 f"{title}: the graph that torch.export made of it differs from what the module "
                 f"gives, {found}: does it draw random numbers, or keep something between calls?"
             )
-        if not compared or not _differs(network, translation, call, theirs, *compared[-1]):
+        if not any(_differs(network, translation, call, theirs, *pair) for pair in ends):
             continue
         theirs = _values(translation, call, [node for node, _ in compared])
         for node, signal in compared:
@@ -115,12 +123,13 @@ def _differs(
 ) -> str | None:
     """How a value differs, in words; None if it does not."""
     names = translation.graph.inputs.values()
-    x = {name: _array(tensor) for name, tensor in zip(names, call.tensors(), strict=True)}
+    by_name = {name: _array(tensor) for name, tensor in zip(names, call.tensors(), strict=True)}
+    x = by_name if len(by_name) > 1 else next(iter(by_name.values()))
     try:
-        ours = network.forward(x if len(x) > 1 else next(iter(x.values())), node=signal.name)
+        ours = network.forward(x, node=signal.name)
     except FloatingPointError as error:
         return str(error) if np.all(np.isfinite(theirs[node])) else None
-    return difference(ours, theirs[node], _tolerance(translation))
+    return agreement(network, x, signal.name, ours, theirs[node], _tolerance(translation))
 
 
 def _array(tensor: Any) -> np.ndarray:
