@@ -22,9 +22,10 @@ def inked(text: str) -> np.ndarray:
 
 
 def letter_of_another_font() -> str:
-    stix = next(f for f in font_manager.fontManager.ttflist if f.name == "STIXGeneral")
-    own = fonts.letters_of(font_manager.findfont("DejaVu Sans"))
-    return min(sign for sign in fonts.letters_of(stix.fname) - own if sign.isprintable())
+    stix = font_manager.get_font(font_manager.findfont("STIXGeneral"))
+    own = font_manager.findfont("DejaVu Sans")
+    signs = filter(str.isprintable, map(chr, stix.get_charmap()))
+    return min(sign for sign in signs if not fonts.has_letter(own, sign))
 
 
 def test_a_letter_of_another_font_is_no_box():

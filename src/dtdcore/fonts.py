@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 #: Fonts whose glyphs are boxes or blanks, not letters.
 _NO_LETTERS = ("Last Resort", "LastResort", "Adobe Blank")
 
@@ -36,8 +38,9 @@ def drawable(text: str) -> tuple[str, list[str] | None]:
     import matplotlib
     from matplotlib import font_manager
 
-    own = letters_of(font_manager.findfont(font_manager.FontProperties()))
-    missing = sorted({letter for letter in text if letter.isprintable()} - own)
+    own = font_manager.findfont(font_manager.FontProperties())
+    letters = {letter for letter in text if letter.isprintable()}
+    missing = sorted(letter for letter in letters if not has_letter(own, letter))
     if not missing and text.replace("\n", " ").isprintable():
         return text, None
     found = {letter: font_with(letter) for letter in missing}
@@ -46,12 +49,19 @@ def drawable(text: str) -> tuple[str, list[str] | None]:
     return shown, [*matplotlib.rcParams["font.family"], *families] if families else None
 
 
+def has_letter(path: Any, letter: str) -> bool:
+    """Has a font file (a path, or what matplotlib's `findfont` returns) this letter?"""
+    codes = _codes(path)
+    place = np.searchsorted(codes, ord(letter))
+    return bool(place < len(codes) and codes[place] == ord(letter))
+
+
 @cache
-def letters_of(path: Any) -> frozenset[str]:
-    """The letters of a font file (a path, or what matplotlib's `findfont` returns)."""
+def _codes(path: Any) -> np.ndarray:
+    """The numbers of all letters of a font, ascending: a few bytes for each."""
     from matplotlib import font_manager
 
-    return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
+    return np.array(sorted(font_manager.get_font(path).get_charmap()), np.uint32)
 
 
 @cache
@@ -60,7 +70,7 @@ def font_with(letter: str) -> Any | None:
 
     Upright fonts of common weight and without serifs come first.
     """
-    return next((font for font in _fonts() if letter in letters_of(font_file(font))), None)
+    return next((font for font in _fonts() if has_letter(font_file(font), letter)), None)
 
 
 def font_file(font: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.fonts import escaped, font_file, font_with, letters_of
+from dtdcore.fonts import escaped, font_file, font_with, has_letter
 
 
 def text_panel(lines: Sequence[str], width: int, size: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def _runs(text: str, size: int) -> list[tuple[str, Any]]:
 def _font_of(letter: str, size: int) -> Any:
     """The font that draws a letter: the common one, where it can."""
     common = _common_font()
-    if common is None or not _has_matplotlib() or letter in letters_of(common):
+    if common is None or not _has_matplotlib() or has_letter(common, letter):
         return _font(common, 0, size)
     other = font_with(letter)
     if other is None:
@@ -112,6 +112,6 @@ def _writable(text: str) -> str:
     if common is None:
         text = text.replace("ΣR", "sum of R")
         return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    own = letters_of(common) if _has_matplotlib() else None
-    shown = escaped(text, lambda letter: own is None or letter in own or bool(font_with(letter)))
+    every = not _has_matplotlib()
+    shown = escaped(text, lambda sign: every or has_letter(common, sign) or bool(font_with(sign)))
     return shown.replace("\n", r"\x0a")  # a line stays one
