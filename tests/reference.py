@@ -218,6 +218,16 @@ def quotient(relevance, z, q_bias, epsilon=0.0, limit=np.inf):
     return np.where(passable, s, 0.0), push, np.where(passable, 0.0, relevance)
 
 
+def most_lost(dtype, inputs, outputs, factor):
+    """eta (2 + inputs) (2 + outputs) (1 + factor): what rounding to subnormal numbers can take.
+
+    Each of the products w_ij s_j has an error of at most eta / 2, the smallest number above 0, and
+    their sums are multiplied by a factor |p_i|, |n_i| at most.
+    """
+    eta = float(np.finfo(dtype).smallest_subnormal)
+    return eta * (2 + inputs) * (2 + outputs) * (1 + factor)
+
+
 def redistribute(parts, relevance, epsilon=0.0, limit=np.inf):
     """R_i = sum_j q_ij s_j, summed over the parts of a rule, with the account of every row."""
     (relevance,) = _f64(relevance)

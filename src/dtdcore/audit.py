@@ -13,6 +13,10 @@ import numpy as np
 from dtdcore.html_table import table_html
 from dtdcore.steps.base import BIAS, LOST, RECEIVED, STABILISER
 
+#: received - bias - stabiliser - lost of an account.
+_SIGNS = np.zeros(4)
+_SIGNS[[RECEIVED, BIAS, STABILISER, LOST]] = 1, -1, -1, -1
+
 
 class ConservationError(ArithmeticError):
     """A layer passed on less, or more, relevance than it received (`strict=True`)."""
@@ -35,8 +39,8 @@ class AuditEntry:
     bias: np.ndarray
     #: Absorbed by the stabiliser ε.
     stabiliser: np.ndarray
-    #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows). Of a
-    #: `Softmax` what its form does not conserve, of either sign.
+    #: Could not be passed on, because z_j = 0 (or so small that R_j / z_j overflows), or because it
+    #: was rounded to 0. Of a `Softmax` what its form does not conserve, of either sign.
     lost: np.ndarray
     #: Σ_k (R_k - R̂_k): what a trained relevance model (`MinMax`) did not predict; negative where
     #: it predicted too much. 0 without such a model.
@@ -133,6 +137,29 @@ class Audit(Sequence):
             self._passed[:, chosen],
             None if self._model is None else self._model[:, chosen],
         )
+
+    def missing(self, share: float) -> np.ndarray | None:
+        """What is missing in each layer of each row, (layers, n, k); None where all is there.
+
+        That is |received - passed - bias - stabiliser - lost|, 0 where it is no more than a share
+        of what the layer received.
+        """
+        missing = np.abs(self._accounts.dot(_SIGNS) - self._passed)
+        matters = missing > share * np.abs(self._accounts[..., RECEIVED])
+        return np.where(matters, missing, 0.0) if matters.any() else None
+
+    def take_over(self, row: int, target: int, other: Audit) -> None:
+        """Take the accounts of one row from the audit of that row alone."""
+        self._accounts[:, row, target] = other._accounts[:, 0, 0]
+        self._passed[:, row, target] = other._passed[:, 0, 0]
+
+    def scale(self, factor: float, lost: float) -> None:
+        """All accounts times a factor; then the last layer, which passed on less, lost that."""
+        self._accounts *= factor
+        self._passed *= factor
+        if len(self):
+            self._passed[-1] -= lost
+            self._accounts[-1, ..., LOST] += lost
 
     @staticmethod
     def join(audits: Sequence[Audit]) -> Audit:

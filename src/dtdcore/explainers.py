@@ -28,6 +28,7 @@ from dtdcore.plan import Plan
 from dtdcore.relevance_models import Planner
 from dtdcore.rules import Rule
 from dtdcore.targets import choose_targets, resolve, target_of
+from dtdcore.underflow import settled
 
 
 def check_network(network: Any) -> Network:
@@ -289,7 +290,10 @@ class Redistribution(Explainer):
             start, explained = targets.start(output, self._start)
         else:
             start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
-        result, audit, kept = trace.redistribute(start, keep)
+        run = trace.redistribute(start, keep)
+        if isinstance(plan, Plan):  # a trained relevance model is not linear in relevance
+            run = settled(plan, x, start, keep, run)
+        result, audit, kept = run
         if isinstance(result, dict):
             result = {name: own(part, start) for name, part in result.items()}
         else:

@@ -19,6 +19,8 @@ from dtdcore.blocked import Blocked, to_plain
 from dtdcore.layers.activations import Clip, ReLU
 from dtdcore.rules import Rule
 from dtdcore.steps.base import RECEIVED, in_layer, overflowing
+from dtdcore.underflow import book as book_lost
+from dtdcore.underflow import most_lost
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
@@ -236,12 +238,13 @@ class Trace:
     arena: Arena
 
     def redistribute(
-        self, relevance: np.ndarray, keep: Collection[int] = ()
+        self, relevance: np.ndarray, keep: Collection[int] = (), *, careful: bool = False
     ) -> tuple[Any, Audit, dict[int, np.ndarray]]:
         """Relevance of the inputs (n, k, *shape) from that of the output, and its audit.
 
         Of several inputs it is a dict by their names. At last the relevance of the values in
-        `keep`, which changes no bit of the others.
+        `keep`, which changes no bit of the others. `careful`: every layer books what underflow took
+        from it (see `dtdcore.underflow`), with the same bits.
 
         Raises
         ------
@@ -266,18 +269,22 @@ class Trace:
                     kept, saved[value] = saved[value], None
                     if step.plain and type(signal) is Blocked:
                         signal = to_plain(signal)
+                    size = _size((signal,))
                     if place is None:
                         signal = step.redistribute(kept, signal, None)
                     else:
-                        if value in plan.ahead and source not in wanted:
+                        if value in plan.ahead and source not in wanted and not careful:
                             below, lower, booked = plan.ahead[value]
                             ahead = lower.ahead(saved[below], accounts[booked])
                             signal = step.redistribute(kept, signal, accounts[place], ahead)
                         else:
                             signal = step.redistribute(kept, signal, accounts[place])
-                        if place not in plan.counted:
-                            parts = (signal,) if source is not None else signal
+                        parts = (signal,) if source is not None else signal
+                        if careful or place not in plan.counted:
                             _add_up(plan.core, parts, passed[place])
+                        if careful:
+                            most = most_lost(plan.dtype, _size(parts), size, step.factor(kept))
+                            book_lost(accounts[place], book[4][place], most, plan.dtype)
                     if source is None:
                         _arrive(arriving, sources, signal)
                     else:
@@ -287,7 +294,7 @@ class Trace:
                         )
         except STEP_ERRORS as error:
             raise in_layer(plan.names[value], error) from error
-        for place, below in plan.counted.items():
+        for place, below in () if careful else plan.counted.items():
             book[4][place] = accounts[below, :, :, RECEIVED]
         audit = Audit(plan.audited, plan.rules, accounts, book[4])
         if not all_finite(book):
@@ -401,6 +408,11 @@ def _add_up(core: Any, parts: Sequence[Value], sums: np.ndarray) -> None:
 def _of_input(result: Any, names: Sequence[str], value: int) -> np.ndarray:
     """A copy of the relevance of one input."""
     return np.array(result[names[value]] if isinstance(result, dict) else result)
+
+
+def _size(parts: Sequence[Value]) -> int:
+    """The numbers of one row in some signals."""
+    return sum(math.prod(_numbers(part).shape[2:]) for part in parts)
 
 
 def _numbers(value: Value) -> np.ndarray:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,8 @@ class Term(ArrayFields):
     ``Term(1, 1, 1, 1)``, z^B ``Term(1, 1, 1, 1, low, high)``. A rule that counts positive weights
     twice, and the bias with them:
 
-        from dataclasses import dataclass
+        from collections.abc import Sequence
+    from dataclasses import dataclass
 
         @dataclass(frozen=True)
         class Twice(dtd.Rule):
@@ -78,3 +80,12 @@ class Term(ArrayFields):
     def of_bias(self, bias: np.ndarray) -> np.ndarray:
         """What the bias adds to z_j, as one more input x = 1: p⁺ b⁺_j + n⁺ b⁻_j."""
         return self.p_positive * np.maximum(bias, 0) + self.n_positive * np.minimum(bias, 0)
+
+
+def largest_parts(terms: Sequence[Term], x: np.ndarray) -> np.ndarray:
+    """Not less than |p_i| and |n_i| of any input of each sample: (n, 1) float64."""
+    largest = np.abs(x.reshape(len(x), -1)).max(axis=1, initial=0.0).astype(np.float64)
+    factor = max((abs(c) for term in terms for c in term.coefficients), default=1.0)
+    bounds = [b for term in terms for b in (term.low, term.high) if b is not None]
+    reach = max((float(np.max(np.abs(bound))) for bound in bounds), default=0.0)
+    return (factor * largest + reach)[:, None]

@@ -14,6 +14,7 @@ from dtdcore.own_rules import shares_of, terms_of
 from dtdcore.rules import Rule, WSquare
 from dtdcore.steps.base import Step, book_unshared
 from dtdcore.steps.elementwise import check_rule, parts_of
+from dtdcore.terms import largest_parts
 
 
 class Taps:
@@ -127,6 +128,10 @@ class AxisMapStep(Step):
             for term, zt, share in zip(inputs, z, shares, strict=True)
         ]
         return sum(results[1:], results[0])
+
+    def factor(self, saved: Any) -> Any:
+        """max |p_i|, |n_i| of each sample; 0 for w² and flat."""
+        return largest_parts(self.terms, saved) if self.terms else 0.0
 
     def _quotient(self, share: np.ndarray, z: np.ndarray, account: np.ndarray) -> np.ndarray:
         n, k = share.shape[:2]

@@ -59,6 +59,13 @@ class Step:
         """Relevance of the inputs from that of the outputs (n, k, *shape); books in `account`."""
         return relevance
 
+    def factor(self, saved: Any) -> Any:
+        """By how much sums over s_j are multiplied to give R_i, at most: a number or (n, 1).
+
+        0 where R_i is such a sum itself. `dtdcore.underflow` asks for it.
+        """
+        return 0.0
+
     def gradient(self, saved: Any, gradient: Any) -> Any:
         """Gradient with respect to the inputs from that of the outputs (n, k, *shape)."""
         raise NotImplementedError  # every step answers this

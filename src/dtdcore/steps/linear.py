@@ -20,7 +20,7 @@ from dtdcore.blocked import Blocked
 from dtdcore.own_rules import shares_of, terms_of
 from dtdcore.rules import FIXED, SAFE_EXPONENT, Rule, WSquare
 from dtdcore.steps.base import Step, book_unshared
-from dtdcore.terms import Term
+from dtdcore.terms import Term, largest_parts
 
 #: Where s_j must be smaller than this, weights are so large that a quotient may be lost to them.
 TIGHT = 2.0**20
@@ -283,6 +283,11 @@ class TermsStep(LinearStep):
         # the shares of two terms may depend on a, before it is clamped
         y = clamp(a, self.ceiling, empty(a.shape, a.dtype)) if self.clamped else a
         return operator.value(y, self.clamped), (x, a, z)
+
+    def factor(self, saved: Any) -> np.ndarray:
+        """max |p_i|, |n_i| of each sample, or a little more."""
+        x, _, _ = saved
+        return largest_parts(self.rule.terms(), x.array if type(x) is Blocked else x)
 
     @property
     def looks_ahead(self) -> bool:
