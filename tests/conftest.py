@@ -39,6 +39,7 @@ OUTER = (
     "test_experiments",
     "test_explain_",
     "test_files",
+    "test_good_guest",
     "test_job",
     "test_keras",
     "test_onnx",

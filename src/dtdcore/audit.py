@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from dtdcore.html_table import table_html
-from dtdcore.steps.base import BIAS, LOST, RECEIVED, STABILISER
+from dtdcore.steps.base import BIAS, LOST, RECEIVED, STABILISER, overflowing
 
 #: received - bias - stabiliser - lost of an account.
 _SIGNS = np.zeros(4)
@@ -216,7 +216,9 @@ class Audit(Sequence):
         lines = [(*heading, "not predicted")[: 2 + shown]]
         for e in self:
             rule = "-" if e.rule is None else str(e.rule)
-            lines.append((e.name, rule, *(f"{np.sum(part):.6g}" for part in e.parts[:shown])))
+            with overflowing():
+                sums = [f"{np.sum(part):.6g}" for part in e.parts[:shown]]
+            lines.append((e.name, rule, *sums))
         return lines
 
     def __repr__(self) -> str:

@@ -27,6 +27,7 @@ from dtdcore.pieces import count_of, joined, piece_of
 from dtdcore.plan import Plan
 from dtdcore.relevance_models import Planner
 from dtdcore.rules import Rule
+from dtdcore.steps.base import overflowing
 from dtdcore.targets import choose_targets, resolve, target_of
 from dtdcore.underflow import settled
 
@@ -289,7 +290,8 @@ class Redistribution(Explainer):
                 targets = choose_targets(output, None)
             start, explained = targets.start(output, self._start)
         else:
-            start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
+            with overflowing():
+                start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
         run = trace.redistribute(start, keep)
         if isinstance(plan, Plan):  # a trained relevance model is not linear in relevance
             run = settled(plan, x, start, keep, run)

@@ -17,6 +17,7 @@ from dtdcore.audit import Audit
 from dtdcore.chosen import pick
 from dtdcore.explanation_html import explanation_html
 from dtdcore.naming import explained_classes, names_of
+from dtdcore.steps.base import overflowing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -69,8 +70,9 @@ class Explanation:
     @property
     def total(self) -> np.ndarray:
         """Σ_p R_p in float64, (n,) or (n, k)."""
-        sums = self._per_heatmap(np.sum, dtype=np.float64)
-        return sum(sums[1:], start=sums[0])
+        with overflowing():
+            sums = self._per_heatmap(np.sum, dtype=np.float64)
+            return sum(sums[1:], start=sums[0])
 
     @property
     def score(self) -> np.ndarray:
@@ -125,8 +127,9 @@ class Explanation:
         """
         if rtol is None:
             rtol = default_tolerance(self.dtype)
-        missing = np.abs(self.total - self.explained)
-        return missing <= atol + rtol * np.abs(self.explained)
+        with overflowing():
+            missing = np.abs(self.total - self.explained)
+            return missing <= atol + rtol * np.abs(self.explained)
 
     def is_positive(self, atol: float = 0.0) -> np.ndarray:
         """Definition 2: R_p ≥ 0 for all p (R_p ≥ -atol). (n,) or (n, k) bool."""
@@ -290,7 +293,8 @@ class Explanation:
             )
         elif heatmaps:
             some = ~nothing
-            difference = np.mean(np.abs(self.total - self.explained)[some])
+            with overflowing():
+                difference = np.mean(np.abs(self.total - self.explained)[some])
             lines += [
                 f"f(x) {_range(self.score)}, sum of R {_range(self.total)}, "
                 f"mean |f - sum of R| {difference:.4g}",
