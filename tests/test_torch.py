@@ -358,6 +358,18 @@ def test_files_of_pytorch_are_not_opened(suffix, tmp_path):
         dtd.load(path)
 
 
+def test_an_exported_program_is_imported_as_the_error_says(tmp_path, rng):
+    path, example = tmp_path / "model.pt2", torch.rand(2, 6)
+    dynamic = ({0: torch.export.Dim.AUTO},)
+    torch.export.save(torch.export.export(small(), (example,), dynamic_shapes=dynamic), path)
+    program = torch.export.load(path)
+    network = dtd.from_torch(program.module(), *program.example_inputs[0])
+    assert network.notes == ("the softmax at the end is left out: the output are logits",)
+    x = rng.normal(size=(3, 6)).astype(np.float32)
+    expected = dtd.from_torch(small(), example).forward(x)
+    np.testing.assert_allclose(network.forward(x), expected, rtol=1e-6)
+
+
 def test_without_pytorch_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"pip install 'dtdcore\[torch\]'"):

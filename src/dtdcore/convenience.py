@@ -15,6 +15,7 @@ from dtdcore.importers import from_onnx
 from dtdcore.importers.keras.importer import SUFFIXES, load_keras
 from dtdcore.network import Network
 from dtdcore.network import load as load_saved
+from dtdcore.other_formats import check_format
 
 
 def load(path: str | os.PathLike, **options: Any) -> Network:
@@ -33,19 +34,16 @@ def load(path: str | os.PathLike, **options: Any) -> Network:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or holds something else; see `from_onnx` and `from_keras`. Files of
-        PyTorch are not opened: see `from_torch`.
+        If the file is damaged or holds something else (see `from_onnx` and `from_keras`), or is of
+        another format: the error says how to convert it. Files of PyTorch and pickles, which may
+        run code, are not opened: see `from_torch` and `from_sklearn`.
     TypeError
         If there are options for a file that takes none.
     """
+    check_format(Path(path))
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return from_onnx(path, **options)
-    if suffix in (".pt", ".pth", ".pt2"):
-        raise ValueError(
-            f"{path} is a file of PyTorch: to open it may run code that it holds. Load it with "
-            "PyTorch, if you trust it, and give the module to dtdcore.from_torch(module, example)"
-        )
     if suffix in SUFFIXES:
         return load_keras(path, **options)
     if options:

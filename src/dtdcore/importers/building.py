@@ -32,6 +32,9 @@ from dtdcore.layers import (
     Upsample,
 )
 
+#: SELU is scale · ELU(alpha) (Klambauer et al. 2017, "Self-normalizing neural networks").
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
 
 class Builder(Protocol):
     """What the functions here need of a call that an importer translates."""

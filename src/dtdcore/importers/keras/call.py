@@ -10,7 +10,7 @@ order is needed that nobody has made yet, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ class Call:
         self.layer, self.name, self.inputs, self._record = layer, name, inputs, record
         #: Are the images of the model channels first? (Some layers do not say it.)
         self.channels_first = channels_first
+        #: Gives the output of the layer inside of this one at each step.
+        self.steps: Callable[[], Value] | None = None
         #: The outputs of the layers added so far, and those of them that are activations.
         self.emitted: list[Signal] = []
         self.activations: set[Signal] = set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.importers.building import softmax_axis
+from dtdcore.importers.building import SELU_ALPHA, SELU_SCALE, affine, softmax_axis
 from dtdcore.importers.keras.call import Call, Value
 from dtdcore.importers.keras.graph import import_keras
 from dtdcore.importers.logarithms import LogSoftmax
@@ -40,6 +40,7 @@ FUNCTIONS: dict[str, Callable[[], Layer]] = {
     "relu6": lambda: Clip(0, 6),
     "leaky_relu": lambda: LeakyReLU(0.2),
     "elu": ELU,
+    "celu": ELU,
     "sigmoid": Sigmoid,
     "hard_sigmoid": HardSigmoid,
     "hard_silu": HardSwish,
@@ -48,7 +49,7 @@ FUNCTIONS: dict[str, Callable[[], Layer]] = {
 }
 
 #: ... and those that are none, or more.
-OTHERS = ("linear", "log_softmax", "silu", "softmax")
+OTHERS = ("linear", "log_softmax", "selu", "silu", "softmax")
 
 #: Layers that only do something in training.
 ONLY_TRAIN = (
@@ -103,6 +104,9 @@ def _apply(call: Call, function: Any, value: Value) -> Value:
         call.suffix = name
         return _softmax(call, Softmax if name == "softmax" else LogSoftmax, value, -1)
     call.suffix = name
+    if name == "selu":
+        y = call.emit(ELU(SELU_ALPHA), value.signal)
+        return Value(affine(call, y, call.constant(SELU_SCALE), None), value.order)
     if name == "silu":
         call.suffix = "sigmoid"
         gate = call.emit(Sigmoid(), value.signal)

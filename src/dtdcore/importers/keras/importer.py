@@ -86,5 +86,8 @@ def load_keras(path: str | os.PathLike, verify: bool = True) -> Network:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ValueError(f"{path}: Keras cannot load it: {error}") from error
+        raise ValueError(
+            f"{path}: Keras cannot load it: {error}. If it holds weights only, make the model, "
+            "then model.load_weights(path), and give it to dtdcore.from_keras"
+        ) from error
     return from_keras(model, verify)

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import math
 
-from dtdcore.importers.building import added, gated, negated, reshaped
+import numpy as np
+
+from dtdcore.importers.building import added, affine, gated, negated, repeated, reshaped
 from dtdcore.importers.keras.call import Call, Value
 from dtdcore.importers.operators import Operators
-from dtdcore.layers import ChannelAffine, Concat
+from dtdcore.importers.windows import joined
+from dtdcore.layers import ChannelAffine
 
 OPERATORS = Operators()
 
@@ -17,8 +20,13 @@ OPERATORS = Operators()
 @OPERATORS.add("Add", "Average", becomes="`Add`; for the average then `ChannelAffine`")
 def add(call: Call) -> Value:
     """x_1 + x_2 + …, perhaps divided by their number."""
+    constants = [part for part in call.inputs if isinstance(part, np.ndarray)]
+    call.inputs = [part for part in call.inputs if isinstance(part, Value)]
     signals, order = call.together()
-    y = added(call, signals)
+    y = added(call, signals) if len(signals) > 1 else signals[0]
+    for constant in constants:
+        wide = constant.reshape((1,) * (len(order) - constant.ndim) + constant.shape)
+        y = affine(call, y, None, wide.transpose(order))
     if type(call.layer).__name__ == "Average":
         y = call.emit(ChannelAffine(call.constant([1 / len(signals)])), y)
     return Value(y, order)
@@ -40,14 +48,18 @@ def multiply(call: Call) -> Value:
     return Value(gated(call, *signals), order)
 
 
-@OPERATORS.add("Concatenate", becomes="`Concat`")
+@OPERATORS.add("Concatenate", becomes="`Concat`, or `Pad` with constants")
 def concatenate(call: Call) -> Value:
     """One after the other."""
+    parts = call.inputs
+    call.inputs = [part for part in parts if isinstance(part, Value)]
     signals, order = call.together()
     axis = call.axis(call.option("axis"), call.inputs[0])
-    if len(signals) == 1:
+    if len(parts) == 1:
         return call.inputs[0]
-    return Value(call.emit(Concat(order.index(axis)), *signals), order)
+    left = iter(signals)
+    parts = [next(left) if isinstance(p, Value) else p.transpose(order) for p in parts]
+    return Value(joined(call, parts, order.index(axis)), order)
 
 
 @OPERATORS.add("Flatten", becomes="`Flatten`")
@@ -74,3 +86,17 @@ def reshape(call: Call) -> Value:
 def permute(call: Call) -> Value:
     """Axes in another order."""
     return call.value().permuted([axis - 1 for axis in call.option("dims")])
+
+
+@OPERATORS.add("RepeatVector", becomes="`Reshape` and `Upsample`")
+def repeat_vector(call: Call) -> Value:
+    """(n, features) -> (n, times, features)."""
+    signal = call.plain(call.value())
+    y = reshaped(call, signal, (1, *signal.shape))
+    return Value(repeated(call, y, (int(call.option("n")), *signal.shape)))
+
+
+@OPERATORS.add("TimeDistributed", becomes="its layer: `Dense` as it is, others at each step")
+def time_distributed(call: Call) -> Value:
+    """A layer or a model at each step of a sequence."""
+    return call.steps()

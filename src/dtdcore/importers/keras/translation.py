@@ -7,11 +7,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from dtdcore.importers.building import reshaped
 from dtdcore.importers.keras.call import Call, Value
+from dtdcore.importers.keras.elementwise import ONLY_TRAIN
 from dtdcore.importers.keras.graph import calls, import_keras, input_shape, is_graph
 from dtdcore.importers.keras.operators import operators
 from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.importers.windows import cut, joined
 from dtdcore.layers import Sigmoid, Softmax
 from dtdcore.network import Network
 
@@ -21,6 +26,19 @@ FAILURES = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError)
 
 #: In the place of a call: not its value, but what its activation takes.
 LOGITS = -1
+
+#: Layers that do to a sequence what they do to each of its steps.
+AT_ONCE = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", *ONLY_TRAIN)
+
+#: Layers that may be called with constants among their inputs.
+WITH_CONSTANTS = ("Add", "Concatenate")
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What has layers."""
+
+    layers: list[Any]
 
 
 @dataclass(frozen=True)
@@ -85,9 +103,9 @@ class Translation:
             name = prefix + layer.name
             if counts[layer.name] > 1:
                 name = f"{name}_{counts[layer.name]}"
-            inputs = [values[id(tensor)] for tensor in call.input_tensors]
-            key = (*path, number)
             title = f"layer {type(layer).__name__} {prefix + layer.name!r}"
+            inputs = _given(call, values, title)
+            key = (*path, number)
             if isinstance(layer, import_keras().Model):
                 results = self._nested(layer, inputs, key, name, title)
             else:
@@ -109,8 +127,26 @@ class Translation:
         values = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
         return self._graph(model, values, key, f"{name}/")
 
-    def _layer(self, node: Any, inputs: list[Value], key: Any, name: str, title: str) -> Value:
+    def _layer(self, node: Any, inputs: list[Any], key: Any, name: str, title: str) -> Value:
         layer = node.operation
+        for option, given in node.arguments.kwargs.items():
+            if option not in ("training", "inputs", "x") and given is not None:
+                raise ValueError(f"{title} is called with {option}=, which is not supported")
+        value, call = self._translated(layer, inputs, self._unused(name), title)
+        activation, sources = self.record.makers.get(value.signal, (None, ()))
+        own = value.signal in call.activations and len(call.emitted) > len(call.activations)
+        bounded = isinstance(activation, (Sigmoid, Softmax, LogSoftmax))
+        if own and bounded and hasattr(layer, "activation"):
+            logits = Compared((*key, LOGITS), f"logits of the {title}", *sources, value.order)
+            self.compared.append(logits)
+        if call.emitted:
+            self.compared.append(Compared(key, title, value.signal, value.order))
+        return value
+
+    def _translated(
+        self, layer: Any, inputs: list[Any], name: str, title: str
+    ) -> tuple[Value, Call]:
+        """The output of a layer, and the call that made it."""
         kind = type(layer).__name__
         operator = self._operators.get(kind)
         if operator is None or getattr(import_keras().layers, kind, None) is not type(layer):
@@ -118,11 +154,8 @@ class Translation:
                 f"{title} ({type(layer).__module__}) is not supported. Supported are "
                 f"{', '.join(self._operators.table())}, and models of them"
             )
-        for option, given in node.arguments.kwargs.items():
-            if option not in ("training", "inputs", "x") and given is not None:
-                raise ValueError(f"{title} is called with {option}=, which is not supported")
-        name = self._unused(name)
         call = Call(layer, name, inputs, self.record, self._formats == {"channels_first"})
+        call.steps = lambda: self._steps(call, title)
         try:
             value = operator.translate(call)
         except FAILURES as error:
@@ -132,14 +165,34 @@ class Translation:
             (main or call.emitted)[-1].name = name
             self._names.add(name)
         self.titles |= dict.fromkeys(call.emitted, title)
-        activation, sources = self.record.makers.get(value.signal, (None, ()))
-        own = main and value.signal in call.activations
-        if own and isinstance(activation, (Sigmoid, Softmax, LogSoftmax)):
-            logits = Compared((*key, LOGITS), f"logits of the {title}", *sources, value.order)
-            self.compared.append(logits)
-        if call.emitted:
-            self.compared.append(Compared(key, title, value.signal, value.order))
-        return value
+        return value, call
+
+    def _steps(self, call: Call, title: str) -> Value:
+        """A layer or model at each step of the first axis of a sample.
+
+        What looks along the last axis, or at single numbers, takes all steps at once.
+        """
+        value, layer = call.value(), call.layer.layer
+        kind = type(layer).__name__
+        title = f"{title} of {kind}"
+        if kind in AT_ONCE or (kind == "BatchNormalization" and layer.axis == -1):
+            result, inner = self._translated(layer, [value], call.name, title)
+            call.emitted, call.activations = inner.emitted, inner.activations
+            return result
+        plain, results = call.plain(value), []
+        for step in range(value.shape[0]):
+            part = cut(call, plain, 0, slice(step, step + 1))
+            one = Value(reshaped(call, part, value.shape[1:]))
+            name = self._unused(f"{call.name}/{step}")
+            if isinstance(layer, import_keras().Model):
+                compared = list(self.compared)  # what is inside has no place of its own
+                (result,) = self._nested(layer, [one], (), name, title)
+                self.compared = compared
+            else:
+                result, _ = self._translated(layer, [one], name, title)
+            signal = call.plain(result)
+            results.append(reshaped(call, signal, (1, *signal.shape)))
+        return Value(joined(call, results, 0))
 
     def _unused(self, name: str) -> str:
         count, base = 1, name
@@ -149,12 +202,37 @@ class Translation:
         return name
 
 
+def _given(call: Any, values: dict[int, Value], title: str) -> list[Any]:
+    """What comes into a call: values, and constants (for layers that join) as arrays."""
+    known = [values[id(tensor)] for tensor in call.input_tensors]
+    keras = import_keras()
+    parts = keras.tree.flatten(call.arguments.args)
+    arrays = [not isinstance(part, keras.KerasTensor) and hasattr(part, "shape") for part in parts]
+    if not any(arrays):
+        return known
+    if type(call.operation).__name__ not in WITH_CONSTANTS:
+        raise ValueError(f"{title} is called with a constant, which is not supported")
+    found = []
+    for part, is_array in zip(parts, arrays, strict=True):
+        if not is_array:
+            found.append(values[id(part)])
+            continue
+        array = np.asarray(keras.ops.convert_to_numpy(part))
+        if array.ndim == 0 or len(array) != 1:
+            raise ValueError(f"{title}: a constant must be the same for all samples: (1, ...)")
+        array = array[0]
+        found.append(array if array.dtype == np.float64 else array.astype(np.float32))
+    return found
+
+
 def _data_formats(model: Any) -> set[str]:
     """The data formats of all layers that look at pixels."""
     found = set()
     for layer in model.layers:
         if isinstance(layer, import_keras().Model):
             found |= _data_formats(layer)
+        elif type(layer).__name__ == "TimeDistributed":
+            found |= _data_formats(_Holder([layer.layer]))
         elif type(layer).__name__ != "Flatten" and hasattr(layer, "data_format"):
             found.add(layer.data_format)
     return found

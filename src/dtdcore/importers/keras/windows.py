@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from dtdcore.importers.keras.call import Call, Value
+from dtdcore.importers.keras.graph import import_keras
 from dtdcore.importers.operators import Operators
-from dtdcore.importers.windows import cut, enlarged, framed, reduced, same
+from dtdcore.importers.windows import cut, enlarged, framed, picked, reduced, same
 from dtdcore.layers import AvgPool, MaxPool
 
 OPERATORS = Operators()
@@ -39,10 +42,18 @@ def max_pooling(call: Call) -> Value:
 
 @OPERATORS.add("AveragePooling1D", "AveragePooling2D", "AveragePooling3D", becomes="`AvgPool`")
 def average_pooling(call: Call) -> Value:
-    """Averages over the pixels of the image in windows."""
+    """Averages over the pixels of the image in windows.
+
+    Where "same" takes more pixels at the end than at the start, PyTorch repeats those at the edges.
+    """
     x, order = call.image()
-    layer = AvgPool(**_sliding(call, x.shape[1:]), count_padding=False)
-    return Value(call.emit(layer, x), order)
+    sliding = _sliding(call, x.shape[1:])
+    uneven = any(before != after for before, after in sliding["padding"])
+    if uneven and import_keras().backend.backend() == "torch":
+        for axis, pair in enumerate(sliding["padding"], 1):
+            x = picked(call, x, axis, np.pad(np.arange(x.shape[axis]), pair, "edge"))
+        sliding["padding"] = [(0, 0)] * len(sliding["padding"])
+    return Value(call.emit(AvgPool(**sliding, count_padding=False), x), order)
 
 
 @OPERATORS.add(

@@ -134,13 +134,29 @@ class Call:
 
     def weights(self, index: int) -> np.ndarray:
         """A constant input of real numbers, float32 or float64."""
-        array = self.constant(index)
+        return self._real(self.constant(index), index)
+
+    @staticmethod
+    def _real(array: np.ndarray, index: int) -> np.ndarray:
         if array.dtype == np.float64:
             return array
         if array.dtype.kind not in "fiu":
             raise ValueError(f"input {index} must hold numbers, got {array.dtype}")
         with np.errstate(over="ignore"):
             return array.astype(np.float32)
+
+    def part(self, index: int) -> Signal | np.ndarray:
+        """An input, if it is a constant without the batch axis, along which it repeats itself."""
+        if isinstance(self.value(index), Signal):
+            return self.signal(index)
+        samples = []
+        for array in self.constants(index):
+            if array.ndim == 0 or not len(array) or np.any(array != array[:1]):
+                raise ValueError(f"input {index} is a constant that differs along the batch axis")
+            samples.append(array[0])
+        if any(not np.array_equal(sample, samples[0]) for sample in samples):
+            raise ValueError(f"input {index} depends on the batch size")
+        return self._real(samples[0], index)
 
     def whole(self, index: int) -> tuple[int, ...]:
         """A constant input of whole numbers, as a tuple."""

@@ -12,8 +12,8 @@ from dtdcore.importers.building import reshaped, transposed
 from dtdcore.importers.onnx.call import BATCHES, Call, Constant
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.importers.windows import cut
-from dtdcore.layers import Concat, Flatten, Slice
+from dtdcore.importers.windows import cut, joined
+from dtdcore.layers import Flatten, Slice
 
 OPERATORS = Operators()
 
@@ -107,15 +107,15 @@ def transpose(call: Call) -> Signal:
     return transposed(call, x, [axis - 1 for axis in order[1:]])
 
 
-@OPERATORS.add("Concat", becomes="`Concat`")
+@OPERATORS.add("Concat", becomes="`Concat`, or `Pad` with constants")
 def concat(call: Call) -> Signal:
     """One after the other."""
-    xs = [call.signal(index) for index in range(call.count)]
+    parts = [call.part(index) for index in range(call.count)]
     axis = call.integer("axis")
     if axis is None:
         raise ValueError("the attribute axis is missing")
-    axis = call.axis(axis, xs[0])
-    return xs[0] if len(xs) == 1 else call.emit(Concat(axis), *xs)
+    first = next(part for part in parts if isinstance(part, Signal))
+    return joined(call, parts, call.axis(axis, first))
 
 
 @OPERATORS.add("Split", becomes="`Slice` for each part")

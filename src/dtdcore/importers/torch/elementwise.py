@@ -7,7 +7,15 @@ from __future__ import annotations
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import added, affine, leaky, repeated, softmax_axis
+from dtdcore.importers.building import (
+    SELU_ALPHA,
+    SELU_SCALE,
+    added,
+    affine,
+    leaky,
+    repeated,
+    softmax_axis,
+)
 from dtdcore.importers.logarithms import Log, LogSoftmax
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
@@ -70,7 +78,7 @@ def elu(call: Call) -> Signal:
     """scale x, or scale alpha (exp(x) - 1)."""
     alpha, scale = call.number("alpha", 1.0), call.number("scale", 1.0)
     if call.operator == "selu":
-        alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+        alpha, scale = SELU_ALPHA, SELU_SCALE
     if call.number("input_scale", 1.0) != 1:
         raise ValueError("input_scale must be 1")
     y = call.emit(ELU(alpha), call.x)
