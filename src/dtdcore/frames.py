@@ -166,9 +166,9 @@ def numbers_of(
 
 def _kind(series: Any) -> str:
     """What a column holds that is no number."""
-    values = np.asarray(series).tolist()
-    text = next((value for value in values if isinstance(value, str)), None)
-    return f"dtype {series.dtype}" if text is None else f"text such as {text!r}"
+    values = np.asarray(series)
+    text = next((value for value in values.tolist() if isinstance(value, str)), None)
+    return f"dtype {values.dtype}" if text is None else f"text such as {text!r}"
 
 
 def point_labels(value: Any) -> list[str] | None:
