@@ -144,9 +144,14 @@ class Audit(Sequence):
         That is |received - passed - bias - stabiliser - lost|, 0 where it is no more than a share
         of what the layer received.
         """
-        missing = np.abs(self._accounts.dot(_SIGNS) - self._passed)
-        matters = missing > share * np.abs(self._accounts[..., RECEIVED])
-        return np.where(matters, missing, 0.0) if matters.any() else None
+        # in place, for it is asked at every call
+        missing = self._accounts.dot(_SIGNS)
+        missing -= self._passed
+        np.abs(missing, out=missing)
+        least = np.abs(self._accounts[..., RECEIVED])
+        least *= share
+        matters = missing > least
+        return np.where(matters, missing, 0.0) if np.count_nonzero(matters) else None
 
     def take_over(self, row: int, target: int, other: Audit) -> None:
         """Take the accounts of one row from the audit of that row alone."""
