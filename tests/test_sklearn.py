@@ -569,3 +569,19 @@ def test_saved_networks_keep_their_notes(cancer, tmp_path):
     loaded = dtd.load(network.save(tmp_path / "network"))
     assert loaded.notes == network.notes
     assert (loaded.forward(cancer[0]) == network.forward(cancer[0])).all()
+
+
+def test_verification_behind_a_saturated_sigmoid(monkeypatch):
+    """A sigmoid that is off by 1e-12 of its range, where its values are 1e-20."""
+    right, off = dtd.Sigmoid._apply, [1e-12]
+    monkeypatch.setattr(dtd.Sigmoid, "_apply", lambda s, x: right(s, x) + off[0])
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    estimator = MLPRegressor(hidden_layer_sizes=(3,), activation="logistic", max_iter=1).fit(
+        x, x[:, 0]
+    )
+    estimator.coefs_[0] *= 0
+    estimator.intercepts_[0][:], estimator.intercepts_[1][:] = -45, 0
+    dtd.from_sklearn(estimator)
+    off[0] = 1e-3
+    with pytest.raises(ValueError, match="differs from scikit-learn in MLPRegressor"):
+        dtd.from_sklearn(estimator)

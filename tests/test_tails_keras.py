@@ -142,3 +142,13 @@ def test_verification_behind_a_saturated_sigmoid(monkeypatch):
     off[0] = 1e-3
     with pytest.raises(ValueError, match="differs from the Keras model"):
         dtd.from_keras(ending(lambda y: y, "sigmoid", low))
+
+
+def test_of_several_outputs_one_of_floating_point_numbers_is_proposed():
+    x = keras.Input((3,))
+    p = layers.Dense(3, activation="softmax", name="p")(x)
+    label = layers.Discretization([0.5], output_mode="int", name="label")(p)
+    model = keras.Model(x, [label, p])
+    says = r"2 outputs \(0: .* \(int\d+\), 1: .* \(float32\)\).*model\.outputs\[1\]"
+    with pytest.raises(ValueError, match=says):
+        dtd.from_keras(model)

@@ -14,6 +14,8 @@ onnx = pytest.importorskip("onnx")
 from onnx import helper  # noqa: E402
 from onnx_models import model  # noqa: E402
 
+from dtdcore.jobs.findings import probabilities  # noqa: E402
+
 node = helper.make_node
 X = np.array([[1.0, 1.0], [-0.5, 2.0]], np.float32)
 W = np.array([[2, 0, 0], [0, -3, 0]], np.float32)
@@ -223,3 +225,15 @@ def test_operators_of_other_domains_are_named():
     proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
     with pytest.raises(ValueError, match=r"operator ai\.onnx\.ml\.Scaler, node 'scale' is not"):
         dtd.from_onnx(proto)
+
+
+def test_a_job_prints_probabilities_of_whole_softmaxes_only():
+    """Of some of the logits, or of minus the logit and it, the softmax is no probability."""
+    for name in TAILS:
+        nodes, constants, expected = TAILS[name]
+        network = dtd.from_onnx(ending(nodes, constants))
+        found = probabilities(network, network.forward(X))
+        if name in ("softmax", "log", "percent", "clip"):
+            np.testing.assert_allclose(found, ref.softmax(expected), rtol=1e-5)
+        else:
+            assert found is None

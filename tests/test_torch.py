@@ -275,6 +275,11 @@ ERRORS = [
     (Of(lambda x: x.flip(0)), "works along the batch axis"),
     (Of(lambda x: x.reshape(-1, 2)), "no batch axis in front"),
     (Of(lambda x: (x, x + 1)), "it gives 2 outputs"),
+    (Of(lambda x: (x.argmax(1), x.softmax(1))), r"output 1: only floating-point numbers can be"),
+    (
+        Of(lambda x: (x.argmax(1), x.softmax(1))),
+        r"0 \(int64, made by argmax\), 1 \(float32, made by",
+    ),
     (Of(lambda x: {"a": x, "b": x + 1}), "it gives 2 outputs"),
     (Of(lambda x: x.relu() / x.shape[0]), "other depends on the batch size"),
     (Of(lambda x: x.relu() + x.size(0) / 2), "other depends on the batch size"),

@@ -68,10 +68,7 @@ class Translation:
     def run(self) -> Signal:
         """Translate all layers; gives the output."""
         if len(self.model.outputs) != 1:
-            raise ValueError(
-                f"the model {self.model.name!r} has {len(self.model.outputs)} outputs; choose one: "
-                "keras.Model(model.inputs, model.outputs[0])"
-            )
+            raise ValueError(_choice(self.model))
         values = {id(t): Value(Signal(t.name, self.shapes[t.name])) for t in self.model.inputs}
         signals = {value.signal for value in values.values()}
         (result,) = self._graph(self.model, values, (), "")
@@ -223,6 +220,18 @@ def _given(call: Any, values: dict[int, Value], title: str) -> list[Any]:
         array = array[0]
         found.append(array if array.dtype == np.float64 else array.astype(np.float32))
     return found
+
+
+def _choice(model: Any) -> str:
+    """What to say of a model of several outputs: one of floating-point numbers is proposed."""
+    kinds = [str(tensor.dtype) for tensor in model.outputs]
+    names = zip(model.outputs, kinds, strict=True)
+    shown = ", ".join(f"{number}: {t.name} ({kind})" for number, (t, kind) in enumerate(names))
+    good = next((number for number, kind in enumerate(kinds) if "float" in kind), 0)
+    return (
+        f"the model {model.name!r} has {len(kinds)} outputs ({shown}); choose one of "
+        f"floating-point numbers: keras.Model(model.inputs, model.outputs[{good}])"
+    )
 
 
 def _data_formats(model: Any) -> set[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from dtdcore.arrays import require
 from dtdcore.encoding import Column, Encoder
 from dtdcore.importers.comparing import SCALES, TOLERANCE, difference
+from dtdcore.importers.noise import scale
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Record, Signal
 from dtdcore.importers.sklearn.estimators import ESTIMATORS, Predictor, predictor, unwrapped
@@ -234,7 +235,8 @@ def _verify(
         with quiet():
             theirs = model.theirs(table_of(last, values.astype(network.dtype)))
             ours = model.ours(network.forward(x))
-        found = difference(ours, theirs, TOLERANCE[network.dtype.name])
+        tolerance = TOLERANCE[network.dtype.name]
+        found = difference(ours, theirs, tolerance)
         if found and _too_far(network, x, scales):
             raise ValueError(
                 f"the imported network differs from {type(last).__name__} {found}: columns lie so "
@@ -242,7 +244,9 @@ def _verify(
                 "the pipeline with a StandardScaler"
                 + (", or fit it to float64" if network.dtype == np.float32 else "")
             )
-        _compare(ours, theirs, TOLERANCE[network.dtype.name], type(last).__name__)
+        output = network.nodes[network.output - len(network.inputs)].name
+        slack = tolerance * scale(network, x, output)
+        _compare(ours, theirs, tolerance, type(last).__name__, slack)
 
 
 def _rounding(step: Map, x: np.ndarray) -> float:

@@ -45,10 +45,7 @@ class Graph:
         pairs = zip(signature.output_specs, ending.args[0], strict=True)
         outputs = [given for spec, given in pairs if _is_own_tensor(spec)]
         if len(outputs) != 1:
-            raise ValueError(
-                f"{title}: it gives {len(outputs)} outputs, where a network has one tensor: wrap "
-                "it in a module whose forward returns the one to be explained"
-            )
+            raise ValueError(f"{title}: {self._choice(outputs)}")
         self.output = outputs[0]
         places = list(signature.user_inputs)
         names = places if inputs is None or len(inputs) != len(places) else inputs
@@ -73,6 +70,19 @@ class Graph:
             **signature.inputs_to_lifted_tensor_constants,
         }
         return {name: named[target] for name, target in targets.items()}
+
+    def _choice(self, outputs: Sequence[Any]) -> str:
+        """What to say of several outputs (or none): which hold floating-point numbers."""
+        values = [node.meta["val"] for node in outputs]
+        kinds = [str(value.dtype).removeprefix("torch.") for value in values]
+        numbers = enumerate(zip(kinds, outputs, strict=True))
+        shown = ", ".join(f"{i} ({kind}, made by {self.operator(n)})" for i, (kind, n) in numbers)
+        good = [str(i) for i, value in enumerate(values) if value.is_floating_point()]
+        which = f", output {' or '.join(good)}: only floating-point numbers can be" if good else ""
+        return (
+            f"it gives {len(outputs)} outputs{f' ({shown})' if shown else ''}, where a network has "
+            f"one tensor: wrap it in a module whose forward returns the one to be explained{which}"
+        )
 
     @staticmethod
     def operator(node: Any) -> str:
