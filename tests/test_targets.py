@@ -281,3 +281,12 @@ def test_what_takes_one_output_for_each_sample_says_so(rng):
     network = dtd.Network([dtd.Dense(rng.random((4, 3))), dtd.ReLU()])
     with pytest.raises(ValueError, match="one output of each sample"):
         dtd.TrainingFree().report(network, rng.random((2, 4)), target="0-1")
+
+
+def test_a_tuple_for_outputs_of_one_axis_is_a_number_for_each_sample():
+    network = dtd.Network([dtd.Dense(np.eye(3))])
+    x = np.arange(6.0).reshape(2, 3)
+    assert dtd.LRP(network)(x, (1, 2)).explained.tolist() == [1, 5]
+    assert dtd.LRP(network)(x, (1,)).explained.tolist() == [1, 4]
+    with pytest.raises(ValueError, match="place on each axis"):
+        dtd.LRP(network)(x, (1, 2, 0))

@@ -18,6 +18,10 @@ from dtdcore.frames import is_frame, listed, numbers_of, point_labels
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
+#: Numbers whose largest is beyond 2^±20 are scaled before they are multiplied with each other,
+#: where their scale does not matter.
+SAFE_EXPONENT = 20
+
 
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional package, or say which extra of dtdcore brings it.
@@ -168,6 +172,15 @@ def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
             f"{name} holds {np.abs(array).max():g}, too large for {dtype}: use float64 throughout"
         )
     return result
+
+
+def moderate(array: np.ndarray) -> np.ndarray:
+    """An array times a power of two: itself, or so that its largest number is about 1.
+
+    See `SAFE_EXPONENT`.
+    """
+    exponent = math.frexp(float(np.abs(array).max(initial=0.0)))[1]
+    return np.ldexp(array, -exponent) if abs(exponent) > SAFE_EXPONENT else array
 
 
 def own(result: np.ndarray, argument: np.ndarray) -> np.ndarray:

@@ -15,23 +15,18 @@ booked as absorbed by the bias.
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dtdcore.arena import empty
-from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number, lacking
+from dtdcore.arrays import ArrayFields, as_batch, as_bound, check_number, lacking, moderate
 from dtdcore.domains import check_box
 from dtdcore.terms import Term
 
 if TYPE_CHECKING:
     from dtdcore.layers import Layer
-
-#: Numbers whose largest is beyond 2^±20 are scaled before they are multiplied with each other, by
-#: rules for which the scale of q_ij does not matter.
-SAFE_EXPONENT = 20
 
 
 class Rule:
@@ -497,15 +492,6 @@ class SearchDirection(ArrayFields, Rule):
 
 #: Rules whose q_ij, and so z_j, does not depend on x.
 FIXED = (WSquare, Flat, SearchDirection)
-
-
-def moderate(array: np.ndarray) -> np.ndarray:
-    """An array times a power of two: itself, or so that its largest number is about 1.
-
-    See `SAFE_EXPONENT`.
-    """
-    exponent = math.frexp(float(np.abs(array).max(initial=0.0)))[1]
-    return np.ldexp(array, -exponent) if abs(exponent) > SAFE_EXPONENT else array
 
 
 def _scaled(relevance: np.ndarray, factor: np.ndarray | np.generic) -> np.ndarray:

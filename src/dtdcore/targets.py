@@ -220,6 +220,8 @@ def resolve(target: Any, n: int, shape: tuple[int, ...], names: Sequence[str] = 
     size = math.prod(shape)
     _check_outputs(size)
     reader = _Reader(n, shape, names)
+    if isinstance(target, tuple) and len(shape) < 2 and len(target) == n != 1:
+        target = list(target)  # one axis has no other reading: a number for each sample
     if isinstance(target, str | tuple | Region | Contrast):
         return reader.targets([target], single=True)
     if isinstance(target, list) and any(

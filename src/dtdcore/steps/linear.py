@@ -16,9 +16,10 @@ import numpy as np
 
 from dtdcore.adding import clamp
 from dtdcore.arena import empty, using
+from dtdcore.arrays import SAFE_EXPONENT
 from dtdcore.blocked import Blocked
 from dtdcore.own_rules import shares_of, terms_of
-from dtdcore.rules import FIXED, SAFE_EXPONENT, Rule, WSquare
+from dtdcore.rules import FIXED, Rule, WSquare
 from dtdcore.steps.base import Step, book_unshared
 from dtdcore.terms import Term, largest_parts
 
