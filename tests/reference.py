@@ -520,7 +520,7 @@ def softmax_relevance(x, relevance, axis=-1):
 
 def activation(kind, x, *arguments):
     """Forward of ReLU, LeakyReLU(slope), Clip(low, high), ELU(alpha), HardSigmoid(slope, offset),
-    HardSwish, Tanh, Sigmoid, Softmax, Identity."""
+    HardSwish, Threshold(threshold, value), Tanh, Sigmoid, Softmax, Identity."""
     (x,) = _f64(x)
     if kind == "LeakyReLU":
         return np.where(x > 0, x, arguments[0] * x)
@@ -530,6 +530,8 @@ def activation(kind, x, *arguments):
         return np.where(x > 0, x, arguments[0] * (np.exp(np.minimum(x, 0)) - 1))
     if kind == "HardSigmoid":
         return np.clip(arguments[0] * x + arguments[1], 0, 1)
+    if kind == "Threshold":
+        return np.where(x > arguments[0], x, arguments[1])
     if kind == "HardSwish":
         return x * np.clip(x + 3, 0, 6) / 6
     functions = {
@@ -556,6 +558,7 @@ def activation_gradient(kind, x, g, *arguments):
         "ELU": lambda: np.where(x > 0, 1.0, arguments[0] * np.exp(np.minimum(x, 0))),
         "HardSigmoid": lambda: arguments[0] * (np.abs(arguments[0] * x + arguments[1] - 0.5) < 0.5),
         "HardSwish": lambda: np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, (2 * x + 3) / 6)),
+        "Threshold": lambda: x > arguments[0],
         "Tanh": lambda: 1 - np.tanh(x) ** 2,
         "Sigmoid": lambda: activation("Sigmoid", x) * (1 - activation("Sigmoid", x)),
         "Identity": lambda: np.ones_like(x),

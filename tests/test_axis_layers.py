@@ -131,6 +131,41 @@ def test_in_a_network(rng, tmp_path):
     np.testing.assert_allclose(network.gradient(x[:1], 1).reshape(-1), slope, atol=1e-6)
 
 
+RESIZED = np.array([[1, 0.75, 0.25, 0], [0, 0.25, 0.75, 1]])
+
+
+@pytest.mark.parametrize(
+    "layer", [dtd.AxisMap(RESIZED, 1), dtd.Take(1, [1, 0, 0, 1])], ids=["AxisMap", "Take"]
+)
+@pytest.mark.parametrize("domain", [dtd.Box(-1, 1), dtd.Reals(), dtd.NonNegative()], ids=repr)
+def test_one_function_one_heatmap(layer, domain, rng):
+    """A batch normalisation before or behind resizing, and the same folded by hand."""
+    w, v = rng.standard_normal((3, 2, 1)), rng.standard_normal((12, 2))
+    mean, variance = rng.standard_normal(3), rng.uniform(0.5, 2, 3)
+    norm = dtd.BatchNorm(mean, variance)
+    conv, end = dtd.Conv(w), [dtd.ReLU(), dtd.Flatten(), dtd.Dense(v)]
+    by_hand = dtd.Conv(w * norm.scale[:, None, None], norm.shift)
+    x = np.abs(rng.uniform(0, 1, (4, 2, 2)))
+    results = []
+    for front in ([conv, norm, layer], [conv, layer, norm], [by_hand, layer]):
+        network = dtd.Network([*front, *end], (2, 2))
+        results.append(dtd.DeepTaylor(network, domain)(x, 0).relevance)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(results[2], results[0], rtol=1e-10, atol=1e-13)
+
+
+def test_boxes_pass_through_averages(rng):
+    """Weights that sum to 1 leave a box as it is; the first weights behind take it."""
+    network = dtd.Network(
+        [dtd.AxisMap(RESIZED, 1), dtd.Conv(rng.standard_normal((3, 2, 2)))], (2, 2)
+    )
+    assert dtd.DeepTaylor(network, dtd.Box(-1, 2)).rules[1] == dtd.ZB(-1, 2)
+    cubic = dtd.AxisMap([[1.1], [-0.1]], 1)
+    assert not cubic.grows and not cubic.averages and cubic.commutes(np.ones(2), np.ones(2))
+    assert not dtd.AxisMap(RESIZED, 0).commutes(np.ones(2), np.zeros(2))
+    assert isinstance(dtd.AxisMap(np.eye(3)[:, [2, 0]], 0).simplified(), dtd.Take)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

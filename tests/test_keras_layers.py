@@ -226,7 +226,7 @@ def test_gate(rng):
 @pytest.mark.parametrize(
     ("layer", "says"),
     [
-        (layers.LayerNormalization, r"LayerNormalization 'odd' .*not supported.*Conv2D"),
+        (layers.LayerNormalization, r"LayerNormalization 'odd' .*not supported.*BatchNorm"),
         (lambda: layers.Activation("gelu"), "gelu is not supported"),
         (lambda: layers.Activation(lambda x: x * 2), "<lambda> is not supported"),
         (lambda: layers.ReLU(threshold=0.5), "threshold=0.5"),
@@ -241,3 +241,17 @@ def test_what_is_not_supported_is_an_error_with_the_name(layer, says):
     with pytest.raises(ValueError, match=says) as caught:
         dtd.from_keras(model)
     assert "'odd'" in str(caught.value)
+
+
+def test_errors_show_where_to_cut():
+    parts = [layers.Dense(4, name="a"), layers.LayerNormalization(name="odd"), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((3,)), *parts])
+    with pytest.raises(ValueError, match="LayerNormalization 'odd'") as caught:
+        dtd.from_keras(model)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4 and max(map(len, lines)) < 200
+    before = keras.Model(model.inputs, model.get_layer("odd").input)
+    behind = keras.Model(model.get_layer("odd").output, model.outputs)
+    assert "(keras.Model(model.inputs, model.get_layer('odd').input)) explains the part" in lines[2]
+    assert "(keras.Model(model.get_layer('odd').output, model.outputs)) explains" in lines[3]
+    assert [dtd.from_keras(part).output_shape for part in (before, behind)] == [(4,), (2,)]

@@ -21,6 +21,8 @@ ACTIVATIONS = {
     "HardSigmoid 0.2": (dtd.HardSigmoid(0.2, 0.5), (0.2, 0.5)),
     "HardSwish": (dtd.HardSwish(), ()),
     "Tanh": (dtd.Tanh(), ()),
+    "Threshold": (dtd.Threshold(0.3), (0.3, 0)),
+    "Threshold value": (dtd.Threshold(-0.2, -1), (-0.2, -1)),
     "Sigmoid": (dtd.Sigmoid(), ()),
     "Softmax": (dtd.Softmax(), ()),
     "Identity": (dtd.Identity(), ()),

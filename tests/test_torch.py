@@ -269,7 +269,7 @@ def first_of(x):
 
 
 ERRORS = [
-    (Of(functional.gelu), r"Of: operator aten.gelu, node 'gelu' is not supported\. Supported are "),
+    (Of(functional.gelu), r"Of: operator aten.gelu, node 'gelu' is not supported\. Written alike"),
     (Of(lambda x: x * x), "operator aten.mul, .*exactly one of them a gate"),
     (Of(lambda x: x.mean(0)), "no batch axis in front"),
     (Of(lambda x: x.flip(0)), "works along the batch axis"),
@@ -384,3 +384,17 @@ def test_without_pytorch_the_extra_is_named(monkeypatch):
 def test_import_of_dtdcore_does_not_import_torch():
     code = "import sys, dtdcore; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_errors_show_where_to_cut():
+    layers = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"aten\.gelu, in '1'") as caught:
+        dtd.from_torch(layers, torch.rand(2, 4))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4 and max(map(len, lines)) < 200
+    assert "forward returns what comes into '1' explains the part before it" in lines[2]
+    assert "forward takes what '1' gives explains the part behind it" in lines[3]
+    assert dtd.from_torch(layers[:1], torch.rand(2, 4)).output_shape == (4,)
+    with pytest.raises(ValueError, match=r"aten\.gelu") as caught:
+        dtd.from_torch(layers[1:2], torch.rand(2, 4))
+    assert "Cut" not in str(caught.value)  # nothing is before or behind

@@ -114,6 +114,7 @@ FUNCTIONS = {
     # activations
     "relu": tf.relu,
     "threshold": lambda x: tf.threshold(x, 0, 0),
+    "threshold elsewhere": lambda x: tf.threshold(x, 0.3, -1),
     "leaky_relu": lambda x: tf.leaky_relu(x, 0.2),
     "leaky_relu below 0": lambda x: tf.leaky_relu(x, -0.2),
     "rrelu": tf.rrelu,
@@ -123,6 +124,7 @@ FUNCTIONS = {
     "elu": lambda x: tf.elu(x, 0.7),
     "selu": tf.selu,
     "celu": tf.celu,
+    "celu of alpha": lambda x: tf.celu(x, 2.0),
     "clamp": lambda x: x.clamp(-0.5, 1),
     "clamp_min": lambda x: torch.clamp_min(x, -1),
     "clamp max": lambda x: x.clamp(max=0.5),
@@ -319,7 +321,6 @@ REFUSED = {
     ),
     "even norm": (lambda x: tf.local_response_norm(x, 4), "over 4 channels: only odd numbers"),
     "odd p": (lambda x: tf.lp_pool2d(x, 3, 2), "norm p = 3: only 1 and even"),
-    "celu": (lambda x: tf.celu(x, 2.0), "alpha must be 1"),
     "softmax of the batch": (lambda x: x.softmax(0) * 2, "softmax along the batch axis"),
     "log_softmax": (lambda x: x.log_softmax(1).relu().sum(1), "at the end of a network only"),
     "zero": (lambda x: x / torch.zeros(1), "divides by 0"),

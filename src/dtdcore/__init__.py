@@ -65,6 +65,7 @@ from dtdcore.layers import (
     SumPool,
     Take,
     Tanh,
+    Threshold,
     Transpose,
     Upsample,
 )
@@ -194,6 +195,7 @@ __all__ = [
     "Tanh",
     "Taylor",
     "Term",
+    "Threshold",
     "TrainingFree",
     "Transpose",
     "Upsample",

@@ -13,6 +13,7 @@ import numpy as np
 from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.record import Shape, Signal
 from dtdcore.layers import (
+    ELU,
     Add,
     ChannelAffine,
     Clip,
@@ -25,15 +26,20 @@ from dtdcore.layers import (
     LeakyReLU,
     Multiply,
     PReLU,
+    ReLU,
     Reshape,
     Sigmoid,
     Softmax,
+    Threshold,
     Transpose,
     Upsample,
 )
 
 #: SELU is scale · ELU(alpha) (Klambauer et al. 2017, "Self-normalizing neural networks").
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+#: A bound of `Clip` beyond this is none.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Builder(Protocol):
@@ -99,6 +105,33 @@ def added(call: Builder, signals: Sequence[Signal]) -> Signal:
     return call.emit(Add(), *alike(call, signals))
 
 
+def chosen(
+    call: Builder, mask: np.ndarray, yes: Signal | np.ndarray, no: Signal | np.ndarray
+) -> Signal:
+    """`yes` where a constant mask is true, `no` elsewhere; one of them may be a constant."""
+    y, shift = None, None
+    for value, keeps in ((yes, mask.astype(bool)), (no, ~mask.astype(bool))):
+        if not isinstance(value, Signal):
+            shift = np.where(keeps, value, np.zeros((), value.dtype))
+            continue
+        if not np.any(keeps):
+            continue
+        part = value
+        if not np.all(keeps):
+            shape = np.broadcast_shapes(value.shape, _sample(mask, _wide(mask, value.shape)).shape)
+            part = affine(call, repeated(call, value, shape), keeps.astype(np.float32), None)
+        y = part if y is None else added(call, [y, part])
+    if y is None:
+        raise ValueError("nothing of its input is left")
+    return y if shift is None or not np.any(shift) else affine(call, y, None, shift)
+
+
+def _wide(mask: np.ndarray, shape: Shape) -> Shape:
+    """A shape to which a mask, with or without the batch axis, and a sample broadcast."""
+    sizes = mask.shape[-len(shape) :] if mask.ndim >= len(shape) else mask.shape
+    return np.broadcast_shapes(sizes, shape)
+
+
 def gated(call: Builder, a: Signal, b: Signal) -> Signal:
     """a · b, where one of them is a gate."""
     gates = [is_gate(call, a), is_gate(call, b)]
@@ -136,13 +169,6 @@ def times_matrix(call: Builder, x: Signal, weight: np.ndarray, bias: Any = None)
     return call.emit(Transpose((*range(1, rank), 0)), y)
 
 
-def matrix_times(call: Builder, weight: np.ndarray, x: Signal) -> Signal:
-    """W x along the last axis but one, with a constant W (outputs, inputs)."""
-    if len(x.shape) != 2:
-        raise ValueError(f"a constant times a value with {len(x.shape) + 1} axes is not supported")
-    return call.emit(Conv(weight[:, :, None]), x)
-
-
 def leaky(call: Builder, x: Signal, slope: float, dtype: np.dtype) -> Signal:
     """x or slope · x: `LeakyReLU` takes slopes >= 0, `PReLU` any."""
     prelu = slope < 0
@@ -175,6 +201,33 @@ def joint(call: Builder, layer: type[Softmax | LogSoftmax], x: Signal, axis: int
         return call.emit(layer(axis), x)
     flat = reshaped(call, x, (*x.shape[:axis], math.prod(x.shape[axis:])))
     return call.emit(Reshape(x.shape), call.emit(layer(axis), flat))
+
+
+def scaled_elu(call: Builder, x: Signal, alpha: float, scale: float, dtype: np.dtype) -> Signal:
+    """scale x, or scale alpha (exp(x) - 1) where x < 0."""
+    y = call.emit(ELU(alpha), x)
+    return y if scale == 1 else affine(call, y, np.array(scale, dtype), None)
+
+
+def celu(call: Builder, x: Signal, alpha: float, dtype: np.dtype) -> Signal:
+    """x, or alpha (exp(x / alpha) - 1) where x < 0: alpha times `ELU` of x / alpha."""
+    if alpha <= 0:
+        raise ValueError(f"alpha must be above 0, got {alpha:g}")
+    if alpha != 1:
+        x = affine(call, x, np.array(1 / alpha, dtype), None)
+    return scaled_elu(call, x, 1.0, alpha, dtype)
+
+
+def above(call: Builder, x: Signal, threshold: float, value: float = 0.0) -> Signal:
+    """x where x > threshold, else a value."""
+    return call.emit(ReLU() if threshold == value == 0 else Threshold(threshold, value), x)
+
+
+def between(call: Builder, x: Signal, low: float | None, high: float | None) -> Signal:
+    """min(max(x, low), high); None: no bound."""
+    low = -LARGEST if low is None else max(low, -LARGEST)
+    high = LARGEST if high is None else min(high, LARGEST)
+    return call.emit(ReLU() if low == 0 and high >= LARGEST else Clip(low, high), x)
 
 
 def by_channel_of(constant: np.ndarray, shape: Shape) -> np.ndarray | None:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from dtdcore.importers.building import Builder, transposed
-from dtdcore.importers.record import Signal
+from dtdcore.importers.building import Builder, negated, reshaped, transposed
+from dtdcore.importers.record import Shape, Signal
 from dtdcore.layers import (
     AvgPool,
     AxisMap,
@@ -24,10 +24,24 @@ from dtdcore.layers import (
     Upsample,
 )
 
+#: A file may ask for more places of an axis than a machine can hold.
+MOST_PLACES = 2**22
+
+#: ... nor is a matrix along an axis to have more numbers than this.
+LARGEST_MAP = 2**25
+
 
 def reduced(call: Builder, x: Signal, kind: str, over: Collection[int], keep: bool) -> Signal:
-    """A pool over all of some axes of a sample; `keep`: they stay, with the size 1."""
+    """A pool over all of some axes of a sample; `keep`: they stay, with the size 1.
+
+    `kind` as `GlobalPool` has it; "min" is a maximum between two signs.
+    """
+    if kind == "min":
+        y = negated(call, reduced(call, negated(call, x), "max", over, True))
+        return y if keep else reshaped(call, y, _without(x.shape, over))
     over = sorted(over)
+    if kind != "lp" and all(x.shape[axis] == 1 for axis in over):
+        return x if keep else reshaped(call, x, _without(x.shape, over))
     rest = [axis for axis in range(len(x.shape)) if axis not in over]
     pixels = list(range(1, len(x.shape)))
     shape = tuple(1 if axis in over else size for axis, size in enumerate(x.shape))
@@ -41,6 +55,10 @@ def reduced(call: Builder, x: Signal, kind: str, over: Collection[int], keep: bo
     if not keep:
         shape = tuple(x.shape[axis] for axis in rest)
     return y if y.shape == shape else call.emit(Reshape(shape), y)
+
+
+def _without(shape: Shape, over: Collection[int]) -> Shape:
+    return tuple(size for axis, size in enumerate(shape) if axis not in over)
 
 
 def cut(call: Builder, x: Signal, axis: int, part: slice) -> Signal:
@@ -108,6 +126,32 @@ def _beside(
     return call.emit(Pad(first, last, values), x)
 
 
+def padded(
+    call: Builder,
+    x: Signal,
+    before: Sequence[int],
+    after: Sequence[int],
+    mode: str,
+    value: float = 0.0,
+) -> Signal:
+    """A frame, widths for each axis of a sample; those below 0 cut.
+
+    `mode` as `numpy.pad` calls it: "constant", or "reflect", "edge", "wrap": numbers of x itself.
+    """
+    sizes = x.shape
+    wide = [[max(width, 0) for width in part] for part in (before, after)]
+    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
+        if mode != "constant" and (first or last):
+            frame = wide[0][axis], wide[1][axis]
+            check_places(sizes[axis] + sum(frame))
+            x = picked(call, x, axis, np.pad(np.arange(sizes[axis]), frame, mode))
+        inside = slice(max(-first, 0), x.shape[axis] - max(-last, 0))
+        if inside.start >= inside.stop:
+            raise ValueError(f"nothing is left of an axis of the size {sizes[axis]}")
+        x = cut(call, x, axis, inside)
+    return x if mode != "constant" else framed(call, x, *wide, value)
+
+
 def enlarged(call: Builder, x: Signal, times: Sequence[int]) -> Signal:
     """Each number repeated so many times along each axis of a sample."""
     if set(times) <= {1}:
@@ -126,9 +170,16 @@ def reached(
     return before, max(0, min(after, (results - 1) * stride + reach - size - before))
 
 
+def check_places(count: int) -> None:
+    """Raise a ValueError if so many places of an axis are more than are listed one by one."""
+    if count > MOST_PLACES:
+        raise ValueError(f"{count} places of an axis are more than {MOST_PLACES}")
+
+
 def picked(call: Builder, x: Signal, axis: int, places: Sequence[int]) -> Signal:
     """The chosen places of an axis, in that order; those below 0 count from the end."""
     size = x.shape[axis]
+    check_places(len(places))
     places = np.array(places, np.int64).reshape(-1)
     if not len(places) or places.min() < -size or places.max() >= size:
         raise ValueError(
@@ -194,12 +245,50 @@ def _pooled(
     return picked(call, call.emit(Concat(axis), *parts), axis, np.argsort(order))
 
 
+def check_map(size: int, new: int) -> None:
+    """Raise a ValueError if a matrix along an axis would be too large."""
+    if size * new > LARGEST_MAP:
+        raise ValueError(
+            f"from {size} to {new} numbers along an axis: its matrix would have more than "
+            f"{LARGEST_MAP} numbers"
+        )
+
+
 def mapped(call: Builder, x: Signal, axis: int, weight: np.ndarray) -> Signal:
     """The matrix (inputs, outputs) along an axis; places are picked where it only does that."""
-    places = weight.argmax(axis=0)
-    if np.array_equal(weight, np.eye(len(weight), dtype=weight.dtype)[:, places]):
-        return picked(call, x, axis, places)
-    return call.emit(AxisMap(weight, axis), x)
+    layer = AxisMap(weight, axis).simplified()
+    return picked(call, x, axis, layer.places) if isinstance(layer, Take) else call.emit(layer, x)
+
+
+def to_space(call: Builder, x: Signal, times: int, channels_first: bool) -> Signal:
+    """Channels (c · times²) to pixels: each of a block of pixels is one of them.
+
+    `channels_first`: the number of a channel is (c, row, column) in a block, else (row, column, c).
+    """
+    channels, height, width = _image(x)
+    if channels % times**2:
+        raise ValueError(f"{channels} channels are no blocks of {times} x {times}")
+    inner = channels // times**2
+    split = (inner, times, times) if channels_first else (times, times, inner)
+    y = reshaped(call, x, (*split, height, width))
+    y = transposed(call, y, (0, 3, 1, 4, 2) if channels_first else (2, 3, 0, 4, 1))
+    return reshaped(call, y, (inner, height * times, width * times))
+
+
+def to_depth(call: Builder, x: Signal, times: int, channels_first: bool) -> Signal:
+    """Pixels to channels: the way back of `to_space`."""
+    channels, height, width = _image(x)
+    if height % times or width % times:
+        raise ValueError(f"{height} x {width} pixels are no blocks of {times} x {times}")
+    y = reshaped(call, x, (channels, height // times, times, width // times, times))
+    y = transposed(call, y, (0, 2, 4, 1, 3) if channels_first else (2, 4, 0, 1, 3))
+    return reshaped(call, y, (channels * times**2, height // times, width // times))
+
+
+def _image(x: Signal) -> Shape:
+    if len(x.shape) != 3:
+        raise ValueError(f"it takes images (channels, height, width), got the shape {x.shape}")
+    return x.shape
 
 
 def same(

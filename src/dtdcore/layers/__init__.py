@@ -14,6 +14,7 @@ from dtdcore.layers.activations import (
     Sigmoid,
     Softmax,
     Tanh,
+    Threshold,
 )
 from dtdcore.layers.axis import AxisMap, Take
 from dtdcore.layers.base import Layer
@@ -60,6 +61,7 @@ __all__ = [
     "SumPool",
     "Take",
     "Tanh",
+    "Threshold",
     "Transpose",
     "Upsample",
 ]

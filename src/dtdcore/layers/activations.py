@@ -115,6 +115,42 @@ class Clip(Activation):
         return (x > self.low) & (x < self.high)
 
 
+class Threshold(Activation):
+    """y = x where x > threshold, else value; slope 1 where x > threshold, else 0.
+
+    Parameters
+    ----------
+    threshold, value : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not a finite number.
+    """
+
+    def __init__(self, threshold: float, value: float = 0) -> None:
+        super().__init__()
+        self.threshold = check_number(threshold, "threshold", -np.inf)
+        self.value = check_number(value, "value", -np.inf)
+        self.keeps_zero = self.threshold < 0 or self.value == 0
+        self.nonnegative = self.threshold >= 0 and self.value >= 0
+
+    @property
+    def grows(self) -> bool:
+        """Where it does not fall at the threshold."""
+        return self.value <= self.threshold
+
+    def options(self) -> dict[str, Any]:
+        """`threshold` and `value`."""
+        return {"threshold": self.threshold, "value": self.value}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x > x.dtype.type(self.threshold), x, x.dtype.type(self.value))
+
+    def _slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return x > x.dtype.type(self.threshold)
+
+
 class Tanh(Activation):
     """y = tanh(x); slope 1 - y²."""
 

@@ -151,6 +151,13 @@ class AxisMap(Layer):
             raise ValueError(f"{self!r} cannot take inputs of shape {input_shape}")
         return (*input_shape[: self.axis], outputs, *input_shape[self.axis + 1 :])
 
+    def simplified(self) -> Layer:
+        """Where each output is one of the inputs it only takes it: see `Layer.simplified`."""
+        places = self.weight.argmax(axis=0)
+        units = np.zeros_like(self.weight)
+        units[places, np.arange(len(places))] = 1
+        return Take(self.axis, places.tolist()) if np.array_equal(self.weight, units) else self
+
     def _make_step(self, rule: Rule | str | None, dtype: np.dtype) -> Step:
         if isinstance(rule, SearchDirection) or not (rule is None or isinstance(rule, Rule)):
             raise TypeError(f"AxisMap cannot take the rule {rule!r}")

@@ -16,6 +16,7 @@ from dtdcore.importers.keras.graph import calls, import_keras, input_shape, is_g
 from dtdcore.importers.keras.operators import operators
 from dtdcore.importers.logarithms import LogSoftmax
 from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.importers.refusing import not_supported, with_way_out
 from dtdcore.importers.windows import cut, joined
 from dtdcore.layers import Sigmoid, Softmax
 from dtdcore.network import Network
@@ -129,6 +130,9 @@ class Translation:
         for option, given in node.arguments.kwargs.items():
             if option not in ("training", "inputs", "x") and given is not None:
                 raise ValueError(f"{title} is called with {option}=, which is not supported")
+        if self._operator(layer) is None:
+            ways = self._ways(node, inputs, key)
+            raise ValueError(with_way_out(self._unknown(layer, title), *ways))
         value, call = self._translated(layer, inputs, self._unused(name), title)
         activation, sources = self.record.makers.get(value.signal, (None, ()))
         own = value.signal in call.activations and len(call.emitted) > len(call.activations)
@@ -140,17 +144,23 @@ class Translation:
             self.compared.append(Compared(key, title, value.signal, value.order))
         return value
 
+    def _operator(self, layer: Any) -> Any:
+        """How a layer is translated; None where that is not known."""
+        kind = type(layer).__name__
+        own = getattr(import_keras().layers, kind, None) is type(layer)
+        return self._operators.get(kind) if own else None
+
+    def _unknown(self, layer: Any, title: str) -> str:
+        title = f"{title} ({type(layer).__module__})"
+        return not_supported(title, type(layer).__name__, self._operators.table())
+
     def _translated(
         self, layer: Any, inputs: list[Any], name: str, title: str
     ) -> tuple[Value, Call]:
         """The output of a layer, and the call that made it."""
-        kind = type(layer).__name__
-        operator = self._operators.get(kind)
-        if operator is None or getattr(import_keras().layers, kind, None) is not type(layer):
-            raise ValueError(
-                f"{title} ({type(layer).__module__}) is not supported. Supported are "
-                f"{', '.join(self._operators.table())}, and models of them"
-            )
+        operator = self._operator(layer)
+        if operator is None:
+            raise ValueError(self._unknown(layer, title))
         call = Call(layer, name, inputs, self.record, self._formats == {"channels_first"})
         call.steps = lambda: self._steps(call, title)
         try:
@@ -190,6 +200,19 @@ class Translation:
             signal = call.plain(result)
             results.append(reshaped(call, signal, (1, *signal.shape)))
         return Value(joined(call, results, 0))
+
+    def _ways(self, node: Any, inputs: list[Value], key: Any) -> tuple[str | None, str | None]:
+        """How to import what comes before a layer, and what comes behind it."""
+        before, behind = None, None
+        if len(key) > 1:  # inside of a nested model
+            return before, behind
+        it = f"model.get_layer({node.operation.name!r})"
+        if any(value.signal.name not in self.shapes for value in inputs):
+            before = f"from_keras(keras.Model(model.inputs, {it}.input))"
+        ends = {id(tensor) for tensor in self.model.outputs}
+        if ends.isdisjoint(map(id, node.outputs)):
+            behind = f"from_keras(keras.Model({it}.output, model.outputs))"
+        return before, behind
 
     def _unused(self, name: str) -> str:
         count, base = 1, name

@@ -133,8 +133,20 @@ class Call:
         return arrays[0]
 
     def weights(self, index: int) -> np.ndarray:
-        """A constant input of real numbers, float32 or float64."""
-        return self._real(self.constant(index), index)
+        """A constant input of real numbers, float32 or float64.
+
+        One that repeats itself along the batch axis, whatever its size, is taken once.
+        """
+        arrays = self.constants(index)
+        array = arrays[0]
+        if len(arrays) > 1:
+            array = arrays[0][:1] if arrays[0].ndim else arrays[0]
+            sizes = [part.shape[:1] for part in arrays]
+            if sizes != [(size,) for size in BATCHES] or not all(
+                np.array_equal(part, np.broadcast_to(array, part.shape)) for part in arrays
+            ):
+                raise ValueError(f"input {index} depends on the batch size")
+        return self._real(array, index)
 
     @staticmethod
     def _real(array: np.ndarray, index: int) -> np.ndarray:
@@ -164,6 +176,16 @@ class Call:
         if array.dtype.kind not in "iu" or array.ndim > 1:
             raise ValueError(f"input {index} must be a list of whole numbers")
         return tuple(int(number) for number in array.reshape(-1))
+
+    def sizes(self, index: int) -> tuple[int | None, ...]:
+        """A constant input of whole numbers; None in front for the batch size, where it is that."""
+        arrays = self.constants(index)
+        if len(arrays) == 1:
+            return self.whole(index)
+        rest = [array[1:] for array in arrays]
+        if tuple(int(array[0]) for array in arrays) != BATCHES or not np.array_equal(*rest):
+            raise ValueError(f"input {index} mixes the batch size with others")
+        return (None, *(int(size) for size in rest[0]))
 
     def scalar(self, index: int) -> float | None:
         """A constant input of one number; None where it is missing."""

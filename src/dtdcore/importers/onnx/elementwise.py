@@ -6,7 +6,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtdcore.importers.building import joint, leaky, softmax_axis
+from dtdcore.importers.building import (
+    above,
+    between,
+    celu,
+    chosen,
+    joint,
+    leaky,
+    scaled_elu,
+    softmax_axis,
+)
 from dtdcore.importers.logarithms import Log, LogSoftmax
 from dtdcore.importers.onnx.call import Call
 from dtdcore.importers.operators import Operators
@@ -14,7 +23,6 @@ from dtdcore.importers.record import Signal
 from dtdcore.layers import (
     ELU,
     LRN,
-    Clip,
     HardSigmoid,
     HardSwish,
     PReLU,
@@ -28,8 +36,6 @@ OPERATORS = Operators()
 
 #: TensorProto.DataType of float32, float16, float64, bfloat16.
 FLOATS = (1, 10, 11, 16)
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @OPERATORS.add("Relu", becomes="`ReLU`")
@@ -62,18 +68,62 @@ def elu(call: Call) -> Signal:
     return call.emit(ELU(call.number("alpha", 1.0)), call.signal())
 
 
+@OPERATORS.add("Selu", becomes="`ELU`, and `ChannelAffine` for its scale")
+def selu(call: Call) -> Signal:
+    """gamma x, or gamma alpha (exp(x) - 1)."""
+    alpha = call.number("alpha", 1.67326319217681884765625)
+    gamma = call.number("gamma", 1.05070102214813232421875)
+    return scaled_elu(call, call.signal(), alpha, gamma, call.dtype)
+
+
+@OPERATORS.add("Celu", becomes="`ELU`, and `ChannelAffine` for its scales")
+def celu_(call: Call) -> Signal:
+    """x, or alpha (exp(x / alpha) - 1)."""
+    return celu(call, call.signal(), call.number("alpha", 1.0), call.dtype)
+
+
+@OPERATORS.add("ThresholdedRelu", becomes="`Threshold`, or `ReLU` where it is one")
+def thresholded_relu(call: Call) -> Signal:
+    """x where x > alpha, else 0."""
+    return above(call, call.signal(), call.number("alpha", 1.0))
+
+
 @OPERATORS.add("Clip", becomes="`Clip`, or `ReLU` where it is one")
 def clip(call: Call) -> Signal:
     """min(max(x, low), high); attributes up to opset 10, inputs later."""
     if call.opset < 11:
-        low, high = call.number("min"), call.number("max")
-    else:
-        low, high = call.scalar(1), call.scalar(2)
-    low = -LARGEST if low is None else max(low, -LARGEST)
-    high = LARGEST if high is None else min(high, LARGEST)
-    if low == 0 and high >= LARGEST:
-        return call.emit(ReLU(), call.signal())
-    return call.emit(Clip(low, high), call.signal())
+        return between(call, call.signal(), call.number("min"), call.number("max"))
+    return between(call, call.signal(), call.scalar(1), call.scalar(2))
+
+
+@OPERATORS.add("Max", "Min", becomes="`Clip` or `ReLU`: with constant numbers")
+def bounded(call: Call) -> Signal:
+    """max(x, c) or min(x, c)."""
+    values = [call.value(index) for index in range(call.count)]
+    signals = [value for value in values if isinstance(value, Signal)]
+    if len(signals) > 1:
+        raise ValueError("of several values that depend on the input it is not supported")
+    numbers = {
+        float(n)
+        for i, v in enumerate(values)
+        if v not in signals
+        for n in np.unique(call.weights(i))
+    }
+    if len(numbers) > 1:
+        raise ValueError(f"its constants must hold one number throughout, got {sorted(numbers)}")
+    (number,) = numbers or (None,)
+    most = call.operator == "Max"
+    return between(call, signals[0], *((number, None) if most else (None, number)))
+
+
+@OPERATORS.add("Where", becomes="`Multiply` and `Add`: with a constant mask")
+def where(call: Call) -> Signal:
+    """One value where a mask is true, another elsewhere."""
+    parts = [
+        value if isinstance(value, Signal) else call.weights(index)
+        for index, value in ((1, call.value(1)), (2, call.value(2)))
+    ]
+    return chosen(call, call.constant(0), *parts)
 
 
 @OPERATORS.add("Sigmoid", becomes="`Sigmoid`")

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from dtdcore.importers.onnx.call import Call, Constant
 from dtdcore.importers.onnx.file import import_onnx, to_array
 from dtdcore.importers.onnx.folding import FAILURES, FOLDED, Folder
 from dtdcore.importers.onnx.operators import operators, table
+from dtdcore.importers.onnx.spelled import find_spelled
 from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.importers.refusing import not_supported, with_way_out
 from dtdcore.network import Network
 
 OLDEST_OPSET = 7
@@ -21,19 +24,25 @@ OLDEST_OPSET = 7
 #: Domains of the operators that ONNX itself defines.
 DOMAINS = ("", "ai.onnx")
 
+#: Shapes for errors are inferred of models of at most so many bytes.
+LARGEST_INFERRED = 2**28
+
 
 class Graph:
     """The graph of a model: who makes which tensor, and what is said about the inputs."""
 
     def __init__(self, model: Any, file: str) -> None:
         self.model, self.file = model, file
+        self.notes: list[str] = []
         self.opset = self._find_opset()
         graph = model.graph
         if not graph.node:
             raise ValueError(f"{file}: the model has no nodes")
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.sparse = {tensor.values.name for tensor in graph.sparse_initializer}
-        #: The true inputs, by name (old files list their weights there, too).
+        #: All that the model calls inputs: old files list their weights there, too.
+        self.listed = {i.name: i for i in graph.input}
+        #: The true inputs, by name.
         self.inputs = {i.name: i for i in graph.input if i.name not in self.initializers}
         #: For each tensor the number of the node that makes it.
         self.makers: dict[str, int] = {}
@@ -50,14 +59,25 @@ class Graph:
         self.double = import_onnx().TensorProto.DOUBLE in kinds
 
     def _find_opset(self) -> int:
+        """The version of ONNX's own operators; of several imports the last counts, as in runtimes.
+
+        `notes` says it if they differ.
+        """
         newest = import_onnx().defs.onnx_opset_version()
         versions = [o.version for o in self.model.opset_import if o.domain in DOMAINS]
-        if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
+        if not versions or not OLDEST_OPSET <= versions[-1] <= newest:
             raise ValueError(
                 f"{self.file}: the opset must be {OLDEST_OPSET} to {newest}, the newest that the "
                 f"installed onnx knows; got {versions}"
             )
-        return versions[0]
+        if len(set(versions)) > 1:
+            self.notes.append(f"of the opsets {versions} the last counts, {versions[-1]}")
+        return versions[-1]
+
+    def fix(self, name: str, value: np.ndarray) -> None:
+        """Make an input of the model a constant."""
+        self.inputs.pop(name, None)
+        self.initializers[name] = import_onnx().numpy_helper.from_array(value, name)
 
     def title(self, number: int) -> str:
         """A node, as errors call it."""
@@ -89,6 +109,21 @@ class Graph:
                 return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
         return None
 
+    def inferred_shape(self, name: str) -> Shape | None:
+        """The shape of a sample of a tensor, as onnx infers it; None where it cannot."""
+        onnx = import_onnx()
+        if self.model.ByteSize() > LARGEST_INFERRED:
+            return None
+        try:
+            inferred = onnx.shape_inference.infer_shapes(self.model).graph
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+            return None
+        for info in inferred.value_info:
+            dims = info.type.tensor_type.shape.dim
+            if info.name == name and len(dims) > 1 and all(d.dim_value > 0 for d in dims[1:]):
+                return tuple(d.dim_value for d in dims[1:])
+        return None
+
     def kind(self, name: str) -> int:
         """The type of a tensor's numbers, as ONNX counts types; 0 if it cannot be told."""
         onnx, graph = import_onnx(), self.model.graph
@@ -98,7 +133,7 @@ class Graph:
         # Constants without their numbers, which may be many.
         constants = [
             onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            for tensor in graph.initializer
+            for tensor in self.initializers.values()
         ]
         inputs = [*self.inputs.values(), *constants]
         output = onnx.helper.make_empty_tensor_value_info(name)
@@ -154,6 +189,17 @@ class Graph:
         return result
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A tensor that cannot be computed, because of the node with this number.
+
+    It may be part of a layer that is spelled out in several nodes.
+    """
+
+    number: int
+    reason: str
+
+
 class Translation:
     """The layers for the part of a graph between some inputs and an output."""
 
@@ -181,7 +227,10 @@ class Translation:
         for number in self.graph.order([output], self.values):
             node = self.graph.model.graph.node[number]
             before = len(self.record.items)
-            results = self._translate(number, node)
+            try:
+                results: Any = self._translate(number, node)
+            except ValueError as error:
+                results = [Refused(number, str(error))] * len(node.output)
             self.nodes |= {signal: number for signal, *_ in self.record.items[before:]}
             results = results if isinstance(results, list) else [results]
             for name, value in zip(node.output, results, strict=False):
@@ -192,9 +241,25 @@ class Translation:
                     self._name(name, value)
                     self.compared.append((name, value))
         result = self.values[output]
+        if isinstance(result, Refused):
+            node = self.graph.model.graph.node[result.number]
+            raise ValueError(with_way_out(result.reason, *self._ways(node, output)))
         if not isinstance(result, Signal):
             raise ValueError(f"{self.graph.file}: {output!r} does not depend on the inputs")
         return result
+
+    def _ways(self, node: Any, output: str) -> tuple[str | None, str | None]:
+        """How to import what comes before a node, and what comes behind it."""
+        values = ((name, self.values.get(name)) for name in node.input)
+        signals = [
+            name for name, v in values if isinstance(v, Signal) and name in self.graph.makers
+        ]
+        before = f"outputs={signals[0]!r}" if signals else None
+        made = [name for name in node.output if name and name != output]
+        if not made:
+            return before, None
+        shape = self.graph.inferred_shape(made[0])
+        return before, f"inputs={{{made[0]!r}: {shape or '(shape of one sample)'}}}"
 
     def _name(self, tensor: str, signal: Signal) -> None:
         """Name a layer after the tensor that it makes, if it has no tensor's name yet."""
@@ -219,6 +284,10 @@ class Translation:
         title = self.graph.title(number)
         operator = self._operators.get(node.op_type) if node.domain in DOMAINS else None
         inputs = [self._value(number, name) if name else None for name in node.input]
+        refused = [value for value in inputs if isinstance(value, Refused)]
+        if refused:
+            found = self._spelled(title, node)
+            return found or min(refused, key=lambda value: value.number)
         if node.domain in DOMAINS and not any(isinstance(value, Signal) for value in inputs):
             if node.op_type not in FOLDED:
                 raise ValueError(
@@ -230,11 +299,13 @@ class Translation:
             except ValueError as error:
                 raise ValueError(f"{title}: {error}") from None
         if operator is None:
-            raise ValueError(f"{title} is not supported. Supported are {', '.join(table())}")
-        attributes = {attribute.name: attribute for attribute in node.attribute}
-        call = Call(
+            raise ValueError(not_supported(title, node.op_type, table()))
+        return self._attempt(title, lambda: operator.translate(self._call(node)))
+
+    def _call(self, node: Any) -> Call:
+        return Call(
             node,
-            attributes,
+            {attribute.name: attribute for attribute in node.attribute},
             self.graph.opset,
             self.values,
             self.batch,
@@ -242,8 +313,16 @@ class Translation:
             self._used,
             self.graph.double,
         )
+
+    def _spelled(self, title: str, node: Any) -> Signal | None:
+        """The layer that a node ends, if several spell it out."""
+        found = self._attempt(title, lambda: find_spelled(self.graph, self.values, node))
+        return found and self._attempt(title, lambda: found(self._call(node)))
+
+    @staticmethod
+    def _attempt(title: str, translate: Callable[[], Any]) -> Any:
         try:
-            return operator.translate(call)
+            return translate()
         except FAILURES as error:
             text = str(error) or type(error).__name__
             raise ValueError(f"{title}: {text}") from None

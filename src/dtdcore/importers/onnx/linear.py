@@ -12,13 +12,13 @@ from dtdcore.importers.building import (
     by_channel_of,
     divided,
     gated,
-    matrix_times,
     negated,
-    times_matrix,
 )
+from dtdcore.importers.interpolating import interpolated
 from dtdcore.importers.onnx.call import Call, Constant
 from dtdcore.importers.onnx.spans import sliding
 from dtdcore.importers.operators import Operators
+from dtdcore.importers.products import einstein, product
 from dtdcore.importers.record import Signal
 from dtdcore.layers import Add, BatchNorm, ChannelAffine, Conv, ConvTranspose, Dense
 
@@ -97,12 +97,21 @@ def gemm(call: Call) -> Signal:
 
 @OPERATORS.add("MatMul", becomes="`Dense`, or `Conv` with a kernel of 1 and `Transpose`")
 def matmul(call: Call) -> Signal:
-    """A product with a constant matrix."""
+    """A product with a constant vector, matrix, or several matrices."""
     left = isinstance(call.value(0), Constant)
     x, weight = call.signal(1 if left else 0), call.weights(0 if left else 1)
-    if weight.ndim != 2:
-        raise ValueError(f"the constant must be a matrix, got shape {weight.shape}")
-    return matrix_times(call, weight, x) if left else times_matrix(call, x, weight)
+    whole = weight.ndim > 2 and weight.ndim == len(x.shape) + 1  # one matrix for each sample
+    if whole and np.array_equal(weight, np.broadcast_to(weight[:1], weight.shape)):
+        weight = weight[0]
+    return product(call, x, weight, left)
+
+
+@OPERATORS.add("Einsum", becomes="`Dense` or `Conv`: of one value and constants")
+def einsum(call: Call) -> Signal:
+    """Einstein's sum of a value and constants."""
+    values = [call.value(index) for index in range(call.count)]
+    operands = [v if isinstance(v, Signal) else call.weights(i) for i, v in enumerate(values)]
+    return einstein(call, call.text("equation", ""), operands)
 
 
 @OPERATORS.add("BatchNormalization", becomes="`BatchNorm`")
@@ -130,6 +139,10 @@ def add(call: Call) -> Signal:
     if isinstance(a, Constant):
         shift = call.weights(0)
         return affine(call, b, -np.ones((), shift.dtype) if minus else None, shift)
+    if not minus:
+        found = interpolated(call, a, b) or interpolated(call, b, a)
+        if found is not None:
+            return found
     return added(call, [a, negated(call, b) if minus else b])
 
 
@@ -143,6 +156,18 @@ def sum_(call: Call) -> Signal:
         if isinstance(value, Constant):
             y = affine(call, y, None, call.weights(index))
     return y
+
+
+@OPERATORS.add("Mean", becomes="`Add`, and `ChannelAffine` for 1 / n")
+def mean(call: Call) -> Signal:
+    """(x_1 + x_2 + …) / n; some of them may be constants."""
+    return affine(call, sum_(call), np.array(1 / call.count, call.dtype), None)
+
+
+@OPERATORS.add("Neg", becomes="`ChannelAffine`")
+def neg(call: Call) -> Signal:
+    """-x."""
+    return negated(call, call.signal())
 
 
 @OPERATORS.add(

@@ -19,9 +19,9 @@ def markdown() -> str:
 
 def operators() -> Operators:
     """All supported operators."""
-    from dtdcore.importers.onnx import elementwise, linear, shapes, windows
+    from dtdcore.importers.onnx import elementwise, linear, places, resizing, shapes, windows
 
     result = Operators()
-    for module in (linear, elementwise, windows, shapes):
+    for module in (linear, elementwise, windows, resizing, shapes, places):
         result.update(module.OPERATORS)
     return result

@@ -12,7 +12,7 @@ from dtdcore.importers.building import reshaped, transposed
 from dtdcore.importers.onnx.call import BATCHES, Call, Constant
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
-from dtdcore.importers.windows import cut, joined
+from dtdcore.importers.windows import joined
 from dtdcore.layers import Flatten, Slice
 
 OPERATORS = Operators()
@@ -141,32 +141,6 @@ def split(call: Call) -> list[Signal]:
     return [
         call.emit(Slice(axis, end - part, end), x) for part, end in zip(sizes, ends, strict=True)
     ]
-
-
-@OPERATORS.add("Slice", becomes="`Slice`")
-def slice_(call: Call) -> Signal:
-    """Ranges along axes, with steps ≥ 1."""
-    x = call.signal()
-    if call.opset < 10:
-        starts, ends = call.integers("starts", ()), call.integers("ends", ())
-        axes, steps = call.integers("axes"), None
-    else:
-        starts, ends = call.whole(1), call.whole(2)
-        axes = call.whole(3) if call.has(3) else None
-        steps = call.whole(4) if call.has(4) else None
-    axes = tuple(range(len(starts))) if axes is None else axes
-    steps = (1,) * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise ValueError("starts, ends, axes and steps must be of one length")
-    y, rank = x, len(x.shape) + 1
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if axis % rank == 0 and start == 0 and end >= 2**31 - 1 and step == 1:
-            continue  # the whole batch
-        place = call.axis(axis, x)
-        if step < 1:
-            raise ValueError(f"steps must be >= 1, got {steps}")
-        y = cut(call, y, place, slice(start, end, step))
-    return y
 
 
 @OPERATORS.add("Shape", becomes="a constant")

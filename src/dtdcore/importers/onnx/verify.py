@@ -143,7 +143,7 @@ class _Runner:
                     for name, shape in self._shapes.items()
                 ],
                 [helper.make_empty_tensor_value_info(name) for name in outputs],
-                [tensor for tensor in graph.model.graph.initializer if tensor.name in used],
+                [tensor for name, tensor in graph.initializers.items() if name in used],
             )
             model = helper.make_model(
                 part,
@@ -153,6 +153,8 @@ class _Runner:
             options = self._runtime.SessionOptions()
             options.log_severity_level = 4
             options.intra_op_num_threads = 1
+            # products with weights of 4 bits in float32, as the model says
+            options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
             try:
                 self._sessions[everything] = self._runtime.InferenceSession(
                     model.SerializeToString(), options, providers=["CPUExecutionProvider"]

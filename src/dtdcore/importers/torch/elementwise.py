@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dtdcore.arrays import require
 from dtdcore.importers.building import (
     SELU_ALPHA,
     SELU_SCALE,
-    added,
-    affine,
+    above,
+    between,
+    celu,
+    chosen,
     leaky,
-    repeated,
+    scaled_elu,
     softmax_axis,
 )
 from dtdcore.importers.logarithms import Log, LogSoftmax
@@ -21,8 +21,6 @@ from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
 from dtdcore.layers import (
-    ELU,
-    Clip,
     Gate,
     HardSigmoid,
     HardSwish,
@@ -35,8 +33,6 @@ from dtdcore.layers import (
 
 OPERATORS = Operators()
 
-LARGEST = float(np.finfo(np.float32).max)
-
 
 @OPERATORS.add("relu", becomes="`ReLU`")
 def relu(call: Call) -> Signal:
@@ -44,12 +40,10 @@ def relu(call: Call) -> Signal:
     return call.emit(ReLU(), call.x)
 
 
-@OPERATORS.add("threshold", becomes="`ReLU`: max(0, x) only")
+@OPERATORS.add("threshold", becomes="`Threshold`, or `ReLU` where it is one")
 def threshold(call: Call) -> Signal:
     """x where x > threshold, else value."""
-    if call.number("threshold") != 0 or call.number("value") != 0:
-        raise ValueError("only the threshold 0 with the value 0 is supported")
-    return call.emit(ReLU(), call.x)
+    return above(call, call.x, call.number("threshold"), call.number("value"))
 
 
 @OPERATORS.add("leaky_relu", becomes="`LeakyReLU`")
@@ -81,16 +75,13 @@ def elu(call: Call) -> Signal:
         alpha, scale = SELU_ALPHA, SELU_SCALE
     if call.number("input_scale", 1.0) != 1:
         raise ValueError("input_scale must be 1")
-    y = call.emit(ELU(alpha), call.x)
-    return y if scale == 1 else affine(call, y, np.array(scale, call.dtype), None)
+    return scaled_elu(call, call.x, alpha, scale, call.dtype)
 
 
-@OPERATORS.add("celu", becomes="`ELU`, with alpha = 1")
-def celu(call: Call) -> Signal:
+@OPERATORS.add("celu", becomes="`ELU`, and `ChannelAffine` for its scales")
+def celu_(call: Call) -> Signal:
     """x or alpha (exp(x / alpha) - 1)."""
-    if call.number("alpha", 1.0) != 1:
-        raise ValueError("alpha must be 1")
-    return call.emit(ELU(), call.x)
+    return celu(call, call.x, call.number("alpha", 1.0), call.dtype)
 
 
 @OPERATORS.add("clamp", "clamp_min", "clamp_max", "hardtanh", "relu6", becomes="`Clip` or `ReLU`")
@@ -99,11 +90,7 @@ def clip(call: Call) -> Signal:
     low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0)}.get(call.operator, (None, None))
     low = call.number("min", call.number("min_val", low))
     high = call.number("max", call.number("max_val", high))
-    low = -LARGEST if low is None else max(low, -LARGEST)
-    high = LARGEST if high is None else min(high, LARGEST)
-    if low == 0 and high >= LARGEST:
-        return call.emit(ReLU(), call.x)
-    return call.emit(Clip(low, high), call.x)
+    return between(call, call.x, low, high)
 
 
 @OPERATORS.add("maximum", "minimum", becomes="`Clip` or `ReLU`: with a constant number")
@@ -115,33 +102,18 @@ def bounded(call: Call) -> Signal:
         raise ValueError(f"the elementwise {most} of two values is not supported")
     x, bound = call.signal("self" if given[0] else "other"), "other" if given[0] else "self"
     number, most = call.number(bound), call.operator in ("maximum", "max")
-    low, high = (number, LARGEST) if most else (-LARGEST, number)
-    return call.emit(ReLU() if low == 0 else Clip(low, high), x)
+    return between(call, x, *((number, None) if most else (None, number)))
 
 
 @OPERATORS.add("where", becomes="`Multiply`, `Add`: with a constant mask")
 def where(call: Call) -> Signal:
     """One value where a mask is true, another elsewhere."""
     x = call.signal("self" if call.is_signal("self") else "other")
-    mask = call.weights("condition", x)
-    parts, shifts = [], []
-    for name, factor in (("self", mask), ("other", 1 - mask)):
-        if not np.any(factor):
-            continue
-        if not call.is_signal(name):
-            shifts.append(call.weights(name, x) * factor)
-        elif np.all(factor):
-            parts.append(call.signal(name))
-        else:
-            part = repeated(call, call.signal(name), call.shape)
-            parts.append(affine(call, part, factor.astype(call.dtype), None))
-    if not parts:
-        raise ValueError("nothing of its input is left")
-    y = parts[0] if len(parts) == 1 else added(call, parts)
-    for shift in shifts:
-        if np.any(shift):
-            y = affine(call, y, None, shift.astype(call.dtype))
-    return y
+    values = [
+        call.signal(name) if call.is_signal(name) else call.weights(name, x)
+        for name in ("self", "other")
+    ]
+    return chosen(call, call.weights("condition", x), *values)
 
 
 @OPERATORS.add("sigmoid", becomes="`Sigmoid`")

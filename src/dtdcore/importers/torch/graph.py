@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from dtdcore.arrays import require
+from dtdcore.importers.patterns import Found, Pattern
 from dtdcore.importers.record import Record, Shape, Signal
+from dtdcore.importers.refusing import not_supported, with_way_out
 from dtdcore.importers.torch.call import Call
 from dtdcore.importers.torch.decomposing import ORIGIN
 from dtdcore.importers.torch.names import Names
 from dtdcore.importers.torch.operators import operator_name, operators, table
-from dtdcore.importers.torch.patterns import Found, Pattern
 from dtdcore.layers import Layer
 from dtdcore.network import Network
 
@@ -147,7 +148,7 @@ class Translation:
         for place, name in graph.inputs.items():
             self.values[graph.nodes[place]] = Signal(name, graph.shapes[name])
         self._operators = operators()
-        self._pattern = Pattern(graph.operator, graph.sample_shape)
+        self._pattern = Pattern(graph.operator)
 
     def run(self) -> Signal:
         """Translate all that makes the output."""
@@ -194,12 +195,22 @@ class Translation:
                 return self._computed(node)
             return self._operated(node)
         except _Unknown:
-            raise ValueError(
-                f"{self.graph.title(node)} is not supported. Supported are {', '.join(table())}"
-            ) from None
+            reason = not_supported(self.graph.title(node), self.graph.operator(node), table())
         except FAILURES as error:
-            text = str(error) or type(error).__name__
-            raise ValueError(f"{self.graph.title(node)}: {text}") from None
+            reason = f"{self.graph.title(node)}: {str(error) or type(error).__name__}"
+        raise ValueError(with_way_out(reason, *self._ways(node)))
+
+    def _ways(self, node: Any) -> tuple[str | None, str | None]:
+        """How to import what comes before a node, and what comes behind it."""
+        place = repr(Names.path(node) or node.name)
+        inputs = {self.graph.nodes[name] for name in self.graph.inputs}
+        given = [s for s in node.all_input_nodes if isinstance(self.values.get(s), Signal)]
+        before, behind = None, None
+        if not inputs.issuperset(given):
+            before = f"from_torch of a module whose forward returns what comes into {place}"
+        if node is not self.graph.output:
+            behind = f"from_torch of a module whose forward takes what {place} gives"
+        return before, behind
 
     def _item(self, node: Any, index: int) -> Any:
         values = self.values[node]

@@ -9,26 +9,29 @@ import math
 import numpy as np
 
 from dtdcore.arrays import require
-from dtdcore.importers.building import affine, negated, reshaped, transposed
+from dtdcore.importers.building import affine, reshaped, transposed
 from dtdcore.importers.operators import Operators
 from dtdcore.importers.record import Signal
 from dtdcore.importers.torch.call import Call
 from dtdcore.importers.torch.elementwise import bounded
 from dtdcore.importers.windows import (
     adaptive,
-    cut,
+    check_map,
+    check_places,
     enlarged,
-    framed,
     mapped,
+    padded,
     picked,
     reduced,
+    to_depth,
+    to_space,
 )
 from dtdcore.layers import AvgPool, MaxPool, SumPool
 
 OPERATORS = Operators()
 
-#: What np.pad calls PyTorch's modes of padding with the numbers of the image.
-MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+#: What np.pad calls PyTorch's modes of padding.
+MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 @OPERATORS.add(
@@ -87,10 +90,7 @@ def reduce(call: Call) -> Signal:
         raise ValueError("it reduces the batch axis too")
     dims = dims if isinstance(dims, (list, tuple)) else [dims]
     over = {call.axis(dim, x) for dim in dims}
-    if call.operator in ("amin", "min"):
-        y = reduced(call, negated(call, x), "max", over, True)
-        return reshaped(call, negated(call, y), call.shape)
-    kind = {"mean": "average", "sum": "sum", "amax": "max", "max": "max"}[call.operator]
+    kind = {"mean": "average", "amax": "max", "amin": "min"}.get(call.operator, call.operator)
     return reduced(call, x, kind, over, call.flag("keepdim"))
 
 
@@ -104,18 +104,9 @@ def pad(call: Call) -> Signal:
     before, after = [0] * rank, [0] * rank
     for i in range(len(widths) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = widths[2 * i : 2 * i + 2]
-    if mode == "constant":
-        for axis in range(rank):
-            first, last = -min(before[axis], 0), x.shape[axis] + min(after[axis], 0)
-            x = cut(call, x, axis, slice(first, last))
-        frame = [[max(width, 0) for width in part] for part in (before, after)]
-        return framed(call, x, *frame, call.number("value", 0.0))
     if mode not in MODES:
         raise ValueError(f"mode={mode!r} is unknown")
-    for axis, pair in enumerate(zip(before, after, strict=True)):
-        if any(pair):
-            x = picked(call, x, axis, np.pad(np.arange(x.shape[axis]), pair, MODES[mode]))
-    return x
+    return padded(call, x, before, after, MODES[mode], call.number("value", 0.0))
 
 
 @OPERATORS.add(
@@ -143,19 +134,25 @@ def upsample(call: Call) -> Signal:
     becomes="`AxisMap` for each axis",
 )
 def resampled(call: Call) -> Signal:
-    """PyTorch's own weights along each axis: what it makes of unit inputs."""
+    """PyTorch's own weights (or places) along each axis: what it makes of unit inputs."""
     torch = require("torch", "torch")
     x = call.x
     axes = len(x.shape) - 1
     align = [call.flag("align_corners")] if call.has("align_corners") else []
-    scales = _scales(call, axes)
+    nearest, scales = "nearest" in call.operator, _scales(call, axes)
+    operator = getattr(torch.ops.aten, call.operator).default
     for axis, (size, new) in enumerate(zip(x.shape[1:], call.shape[1:], strict=True)):
         shape, sizes, factors = [1] * axes, [1] * axes, [None] * axes
         shape[axis], sizes[axis], factors[axis] = size, new, scales[axis]
-        units = torch.eye(size, dtype=torch.float64 if call.dtype == np.float64 else torch.float32)
-        operator = getattr(torch.ops.aten, call.operator).default
-        rows = operator(units.reshape(1, size, *shape), sizes, *align, *factors)
-        x = mapped(call, x, 1 + axis, rows.reshape(size, new).numpy())
+        if nearest:
+            check_places(new)
+            units = torch.arange(size, dtype=torch.float64).reshape(1, 1, *shape)
+        else:
+            check_map(size, new)
+            dtype = torch.float64 if call.dtype == np.float64 else torch.float32
+            units = torch.eye(size, dtype=dtype).reshape(1, size, *shape)
+        rows = operator(units, sizes, *align, *factors).reshape(-1, new).numpy()
+        x = (picked if nearest else mapped)(call, x, 1 + axis, rows[0] if nearest else rows)
     return x
 
 
@@ -178,16 +175,9 @@ def _scales(call: Call, axes: int) -> list[float | None]:
 @OPERATORS.add("pixel_shuffle", "pixel_unshuffle", becomes="`Reshape` and `Transpose`")
 def pixel_shuffle(call: Call) -> Signal:
     """Channels to pixels, or pixels to channels."""
-    x, up = call.x, call.operator == "pixel_shuffle"
-    times = call.whole("upscale_factor" if up else "downscale_factor")
-    channels, height, width = call.shape if not up else x.shape
-    inner = (channels // times**2, times, times)
-    if up:  # (c, r, r, h, w) -> (c, h, r, w, r)
-        y = transposed(call, reshaped(call, x, (*inner, height, width)), (0, 3, 1, 4, 2))
-    else:  # (c, h, r, w, r) -> (c, r, r, h, w)
-        y = reshaped(call, x, (inner[0], height, times, width, times))
-        y = transposed(call, y, (0, 2, 4, 1, 3))
-    return reshaped(call, y, call.shape)
+    if call.operator == "pixel_shuffle":
+        return to_space(call, call.x, call.whole("upscale_factor"), True)
+    return to_depth(call, call.x, call.whole("downscale_factor"), True)
 
 
 @OPERATORS.add("channel_shuffle", "native_channel_shuffle", becomes="`Reshape` and `Transpose`")

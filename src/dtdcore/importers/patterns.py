@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers that PyTorch spells out in several operators: found by what their last node depends on."""
+"""Layers that PyTorch spells out in several operators: found by what their last node depends on.
+
+Nodes are those of a graph that torch.export gives, or look like them: `args` and `kwargs`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ Found = tuple[Layer, Any]
 class Pattern:
     """Looks at nodes by the names of their operators."""
 
-    def __init__(self, operator_of: Callable[[Any], str], shape_of: Callable[[Any], Any]) -> None:
-        self._operator, self._shape = operator_of, shape_of
+    def __init__(self, operator_of: Callable[[Any], str]) -> None:
+        self._operator = operator_of
 
     def find(self, node: Any) -> Found | None:
         """The layer that ends in a node, if it is one of those that are spelled out."""
@@ -85,7 +88,7 @@ class Pattern:
         if not (self._is(sign, "sign") and self._is(positive, "relu")):
             return None
         pool, size = sign.args[0], positive.args[0]
-        if not (self._is(size, "abs") and size.args[0] is pool):
+        if not (self._is(size, "abs") and size.args[0] == pool):
             return None
         if not self._is(pool, "avg_pool1d", "avg_pool2d", "avg_pool3d"):
             return None
