@@ -151,6 +151,7 @@ def test_squeeze_and_excitation():
 def test_where(mask, other, turned):
     """A constant mask chooses between the input and a constant, or another value."""
     constants = {"m": RNG.random(mask) > 0.5, "k": floats(-2)[0]}
+    constants["m"].flat[0], constants["m"].flat[-1] = True, False
     if other == "map":
         constants["k"] = numbers(4, 7, 6)
     nodes = [helper.make_node("Relu", ["x"], ["r"])] if other == "signal" else []
