@@ -200,7 +200,8 @@ enum {
 
 /*
  * s_j = R_j / d_j with d_j = z_j + b_j, and with epsilon > 0 also + epsilon sign(z_j + b_j), sign(0) = +1.
- * Where d_j = 0, or |R_j / d_j| is above the limit or below the least normal number, s_j = 0 and R_j is booked as lost.
+ * Where |d_j| is below the least normal number (so that it may be wrong by any share), or |R_j / d_j| is, or that is
+ * above the limit, s_j = 0 and R_j is booked as lost.
  * relevance (n k, M); z (n, M), or (M) when shared_z is not 0; bias (M) or NULL; s (n k, M), may be relevance itself;
  * account (n k, 4) is added to: sum R_j, sum b_j s_j, sum epsilon sign s_j, sum of the lost R_j. inputs is ignored.
  */

@@ -36,7 +36,8 @@ DTD_INLINE VEC NAME(quotient_vector)(VEC arrived, VEC z, int stabilised, VEC eps
     const VEC d = stabilised ? z + *added : z;
     const VEC s = arrived / NAME(pick)(d == zero, NAME(vec_set)(1), d);
     const VEC size = NAME(magnitude)(s);
-    *fit = (d != zero) & (size >= NAME(vec_set)(SMALLEST)) & (size <= limit);
+    const VEC smallest = NAME(vec_set)(SMALLEST);
+    *fit = (NAME(magnitude)(d) >= smallest) & (size >= smallest) & (size <= limit);
     return (VEC)((IVEC)s & *fit);
 }
 

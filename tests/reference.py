@@ -202,11 +202,11 @@ class Redistribution:
         return self.relevance.sum(axis=-1)
 
 
-def quotient(relevance, z, q_bias, epsilon=0.0, limit=np.inf):
+def quotient(relevance, z, q_bias, epsilon=0.0, limit=np.inf, smallest=0.0):
     """s_j = R_j / d_j with d_j = z_j + bias_j + epsilon sign(z_j + bias_j), sign(0) = +1.
 
     Returns s, the share of the stabiliser in d, and the relevance that could not be passed on
-    (d_j = 0, or |s_j| not finite or above ``limit``), each (n, k, j).
+    (d_j = 0 or |d_j| below ``smallest``, or |s_j| not finite or above ``limit``), each (n, k, j).
     """
     relevance, z, q_bias = _f64(relevance, z, q_bias)
     d = z + q_bias
@@ -214,7 +214,7 @@ def quotient(relevance, z, q_bias, epsilon=0.0, limit=np.inf):
     d = (d + push)[:, None, :]
     with np.errstate(all="ignore"):
         s = relevance / d
-    passable = (d != 0) & np.isfinite(s) & (np.abs(s) <= limit)
+    passable = (d != 0) & (np.abs(d) >= smallest) & np.isfinite(s) & (np.abs(s) <= limit)
     return np.where(passable, s, 0.0), push, np.where(passable, 0.0, relevance)
 
 
