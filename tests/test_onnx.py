@@ -399,10 +399,12 @@ def test_strange_batch_sizes(batch):
     assert ("not verified" in network.summary()) == (batch > 0)
 
 
-def test_without_onnx_the_extra_is_named(monkeypatch):
+def test_without_onnx_the_extra_is_named(monkeypatch, tmp_path):
+    path = tmp_path / "some.onnx"
+    path.write_bytes(small_network().SerializeToString())
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'dtdcore\[onnx\]'"):
-        dtd.load("some.onnx")
+        dtd.load(path)
 
 
 def test_import_of_dtdcore_does_not_import_onnx():
