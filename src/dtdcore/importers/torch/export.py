@@ -77,6 +77,10 @@ def as_example(module: Any, example: Any) -> Example:
     weights = [p for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()]
 
     def tensor(value: Any, name: str) -> Any:
+        if isinstance(value, (tuple, list)) and value:
+            return type(value)(tensor(part, f"{name}[{i}]") for i, part in enumerate(value))
+        if isinstance(value, dict) and value:
+            return {key: tensor(part, f"{name}[{key!r}]") for key, part in value.items()}
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(np.ascontiguousarray(value))
         if not isinstance(value, torch.Tensor):

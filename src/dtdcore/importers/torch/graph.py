@@ -34,7 +34,13 @@ FAILURES = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, Typ
 class Graph:
     """An exported program: its inputs, its output, its constants."""
 
-    def __init__(self, program: Any, title: str, inputs: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        program: Any,
+        title: str,
+        inputs: Sequence[str] | None = None,
+        output: str | int | None = None,
+    ) -> None:
         self.program, self.title_of_module = program, title
         self.nodes = {node.name: node for node in program.graph.nodes}
         signature = program.graph_signature
@@ -42,12 +48,23 @@ class Graph:
             names = ", ".join(signature.buffers_to_mutate.values())
             raise ValueError(f"{title}: it changes its own buffers in eval mode: {names}")
         (ending,) = [node for node in program.graph.nodes if node.op == "output"]
-        # Behind others stand inputs that it changes in place, numbers and None.
-        pairs = zip(signature.output_specs, ending.args[0], strict=True)
-        outputs = [given for spec, given in pairs if _is_own_tensor(spec)]
-        if len(outputs) != 1:
-            raise ValueError(f"{title}: {self._choice(outputs)}")
-        self.output = outputs[0]
+        # Among them are inputs that it changes in place, numbers and None.
+        pairs = list(zip(signature.output_specs, ending.args[0], strict=True))
+        kind = require("torch.export.graph_signature", "torch").OutputKind.USER_OUTPUT
+        own = [(spec, given) for spec, given in pairs if spec.kind == kind]
+        places = {
+            name: place
+            for place, name in enumerate(_names_of_outputs(program.call_spec.out_spec))
+            if _is_own_tensor(own[place][0])
+        }
+        if output is None and len(places) == 1:
+            (output,) = places
+        if str(output) not in places:
+            tensors = {name: own[place][1] for name, place in places.items()}
+            raise ValueError(f"{title}: {self._choice(tensors, output)}")
+        #: The place of the output among all that the module gives.
+        self.place = places[str(output)]
+        self.output = own[self.place][1]
         places = list(signature.user_inputs)
         names = places if inputs is None or len(inputs) != len(places) else inputs
         values = [self.nodes[place].meta["val"] for place in places]
@@ -72,17 +89,20 @@ class Graph:
         }
         return {name: named[target] for name, target in targets.items()}
 
-    def _choice(self, outputs: Sequence[Any]) -> str:
+    def _choice(self, tensors: dict[str, Any], output: str | int | None) -> str:
         """What to say of several outputs (or none): which hold floating-point numbers."""
-        values = [node.meta["val"] for node in outputs]
-        kinds = [str(value.dtype).removeprefix("torch.") for value in values]
-        numbers = enumerate(zip(kinds, outputs, strict=True))
-        shown = ", ".join(f"{i} ({kind}, made by {self.operator(n)})" for i, (kind, n) in numbers)
-        good = [str(i) for i, value in enumerate(values) if value.is_floating_point()]
-        which = f", output {' or '.join(good)}: only floating-point numbers can be" if good else ""
+        values = {name: node.meta["val"] for name, node in tensors.items()}
+        shown = ", ".join(
+            f"{name} ({str(values[name].dtype).removeprefix('torch.')}, made by "
+            f"{self.operator(node)})"
+            for name, node in tensors.items()
+        )
+        good = [repr(name) for name, value in values.items() if value.is_floating_point()]
+        which = f": outputs={' or '.join(good)}" if good else ""
+        said = "" if output is None else f"outputs={output!r} is none of them; "
         return (
-            f"it gives {len(outputs)} outputs{f' ({shown})' if shown else ''}, where a network has "
-            f"one tensor: wrap it in a module whose forward returns the one to be explained{which}"
+            f"{said}it gives {len(tensors)} outputs{f' ({shown})' if shown else ''}, where a "
+            f"network has one tensor: choose one of floating-point numbers{which}"
         )
 
     @staticmethod
@@ -122,6 +142,18 @@ class Graph:
         path = Names.path(node)
         where = f"in {path!r} (node {named!r})" if path else f"node {named!r}"
         return f"{self.title_of_module}: operator {name}, {where}"
+
+
+def _names_of_outputs(structure: Any) -> list[str]:
+    """What each thing that a module gives is called: keys and places on the way to it."""
+    pytree = require("torch.utils._pytree", "torch")
+    whole = pytree.tree_unflatten(list(range(structure.num_leaves)), structure)
+    pairs, _ = pytree.tree_flatten_with_path(whole)
+    steps = ("key", "idx", "name")
+    return [
+        ".".join(str(next(getattr(key, s) for s in steps if hasattr(key, s))) for key in path)
+        for path, _ in pairs
+    ]
 
 
 def _is_own_tensor(spec: Any) -> bool:

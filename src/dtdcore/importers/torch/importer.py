@@ -21,7 +21,9 @@ from dtdcore.importers.torch.verify import verify_network
 from dtdcore.network import Network
 
 
-def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
+def from_torch(
+    module: Any, example: Any, verify: bool = True, outputs: str | int | None = None
+) -> Network:
     """The network that a PyTorch module computes in eval mode.
 
     The module is exported by torch.export, so that everything that runs counts, whether it is a
@@ -37,16 +39,20 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     Parameters
     ----------
     module : torch.nn.Module
-        It must return one tensor, batch axis first, alone or in a tuple or dict. float64
+        It must return a tensor, batch axis first, alone or in a tuple or dict. float64
         stays float64; weights of half precision become float32, which `network.notes` says.
     example : tensor or array, tuple or dict of them
         A batch of inputs, batch axis first; its shape and device count. A tuple holds the
-        arguments of `forward`, a dict those by name (or the one argument that is a dict); several
+        arguments of `forward` (each may be a tuple or dict again), a dict those by name (or the
+        one argument that is a dict); several
         inputs are those of the network under the names of the arguments.
     verify : bool
         Compare the network's forward pass with the module's own output on the example (its
         first 16 samples) and on random inputs: numbers may differ by 1e-4 of the largest
         absolute number of a value (1e-9 for float64).
+    outputs : str or int, optional
+        The output to be explained, of a module that gives several tensors: its key in a dict, its
+        place in a tuple, "aux.1" where one is in the other.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def from_torch(module: Any, example: Any, verify: bool = True) -> Network:
     with evaluating(module):
         names = list(example) if isinstance(example, dict) and not call.kwargs else None
         program, call = export(module, call)
-        graph = Graph(program, type(module).__name__, names)
+        graph = Graph(program, type(module).__name__, names, outputs)
         translation = Translation(graph)
         tail = Tail(translation.record, translation.run())
         tail.check(translation.title)

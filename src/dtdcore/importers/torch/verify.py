@@ -41,7 +41,7 @@ def verify_network(
     ends = [*(pair for pair in compared if pair[1] in first), *compared[-1:]]
     output, tolerance = translation.graph.output, _tolerance(translation)
     for call in _calls(example):
-        own = _output(module, call)
+        own = _output(module, call, translation.graph.place)
         if own.shape[:1] != (call.batch,):
             raise ValueError(
                 f"{title}: for a batch of {call.batch} the module gives the shape {own.shape}, "
@@ -66,13 +66,12 @@ def verify_network(
                 )
 
 
-def _output(module: Any, call: Example) -> np.ndarray:
-    """The tensor that a module gives, alone or in a tuple or dict."""
-    torch, pytree = require("torch", "torch"), require("torch.utils._pytree", "torch")
+def _output(module: Any, call: Example, place: int) -> np.ndarray:
+    """The tensor in a place of what a module gives, alone or in a tuple or dict."""
+    pytree = require("torch.utils._pytree", "torch")
     call = call.copied()  # what changes its inputs in place does it there
     given = pytree.tree_leaves(module(*call.args, **call.kwargs))
-    (tensor,) = [leaf for leaf in given if isinstance(leaf, torch.Tensor)]
-    return _array(tensor)
+    return _array(given[place])
 
 
 def _calls(example: Example) -> list[Example]:
