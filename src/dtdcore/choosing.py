@@ -16,6 +16,7 @@ from dtdcore.mapping import has_arrays, hull, is_mapped, known, mapped, meets_we
 from dtdcore.network import Network
 from dtdcore.presets import PRESETS, defaults, first_layers, last_layers
 from dtdcore.rules import ZB, Rule, WSquare, ZPlus
+from dtdcore.steps.pooling import EQUAL_AT_0
 from dtdcore.wiring import Node, leading_values, passing_values
 
 # ------------------------------------------------------------------- the method: by domain
@@ -23,7 +24,7 @@ from dtdcore.wiring import Node, leading_values, passing_values
 
 def domain_rules(
     network: Network, domain: Domain | Mapping[str, Domain], dtype: np.dtype
-) -> list[Rule | None]:
+) -> list[Rule | str | None]:
     """For each node the rule of deep Taylor decomposition, for values of a dtype.
 
     Linear layers that meet the input, at most rearranged, scaled, pooled or activated, take the
@@ -36,14 +37,16 @@ def domain_rules(
     passing = leading_values(network.nodes, m) | passing_values(network.nodes, m)
     # Where values lie that still are the inputs.
     domains = dict(enumerate(by_input(network, domain).values()))
-    rules: list[Rule | None] = []
+    rules: list[Rule | str | None] = []
     for value, node in enumerate(network.nodes, m):
         sources = [domains[source] for source in node.sources if source in domains]
         inputs_alone = len(sources) == len(node.sources)
         if inputs_alone and is_mapped(node.layer):
             given = None if shapes is None else [shapes[source] for source in node.sources]
             domains[value] = mapped(node.layer, sources, given, dtype)
-        if value in passing or not node.layer.takes_rule:
+        if inputs_alone and node.layer.takes_maximum and node.layer.grows:
+            rules.append(EQUAL_AT_0)
+        elif value in passing or not node.layer.takes_rule:
             rules.append(None)
         elif not inputs_alone:
             rules.append(ZPlus())

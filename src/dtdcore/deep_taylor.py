@@ -85,7 +85,7 @@ class DeepTaylor(Redistribution):
         self._planner = relevance_model.planner(network, pooling)
         super().__init__(network, pooling, strict, tolerance, max_memory)
 
-    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
+    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | str | None]:
         return domain_rules(network, self.domain, dtype)
 
     def _start(self, f: np.ndarray) -> np.ndarray:

@@ -116,19 +116,22 @@ class Redistribution(Explainer):
         """For copies and pickles, which pack the weights anew."""
         return self.__dict__ | {"_plans": {}}
 
-    def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
-        """For a network (that given, merged) each node's rule; None for layers that take none."""
+    def _choose(self, network: Network, dtype: np.dtype) -> Sequence[Rule | str | None]:
+        """For a network (that given, merged) each node's rule; None for layers that take none.
+
+        Of pools a text that is added to `pooling`.
+        """
         raise NotImplementedError  # every explainer of this kind answers this
 
     def _rules(self, network: Network, dtype: np.dtype) -> tuple[Rule | str | None, ...]:
         return tuple(
-            rule if node.layer.takes_rule else self._pooling_of(node.layer)
+            rule if node.layer.takes_rule else self._pooling_of(node.layer, rule or "")
             for node, rule in zip(network.nodes, self._choose(network, dtype), strict=True)
         )
 
-    def _pooling_of(self, layer: Layer) -> str | None:
+    def _pooling_of(self, layer: Layer, added: str = "") -> str | None:
         """How a layer that takes no rule passes relevance on, if it pools."""
-        return self.pooling if layer.pools else None
+        return self.pooling + added if layer.pools else None
 
     def _plan(self, dtype: np.dtype, node: str | None = None) -> Plan:
         plan = self._plans.get((dtype, node))

@@ -93,10 +93,10 @@ class LRP(Redistribution):
     def _choose(self, network: Network, dtype: np.dtype) -> list[Rule | None]:
         return choose_rules(network, self._named)
 
-    def _pooling_of(self, layer: Layer) -> str | None:
+    def _pooling_of(self, layer: Layer, added: str = "") -> str | None:
         if self._own_pooling and layer.pools and not layer.takes_maximum:
             return "proportional"
-        return super()._pooling_of(layer)
+        return super()._pooling_of(layer, added)
 
     def __repr__(self) -> str:
         rules = dict.fromkeys(str(rule) for rule in self.rules if isinstance(rule, Rule))

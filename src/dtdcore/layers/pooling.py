@@ -17,6 +17,7 @@ from dtdcore.steps.base import Step
 from dtdcore.steps.pooling import (
     AVERAGE,
     AVERAGE_PADDED,
+    EQUAL_AT_0,
     MAX,
     NORM,
     SUM,
@@ -26,6 +27,9 @@ from dtdcore.steps.pooling import (
     PoolStep,
     PoolWindow,
 )
+
+#: How maxima and norms pass relevance on.
+POOLING = tuple(way + at_0 for way in ("proportional", "winner") for at_0 in ("", EQUAL_AT_0))
 
 #: Arguments of windows that hold one number, or one for each spatial axis.
 AXES = (1, 2, 3)
@@ -94,8 +98,10 @@ def _linear_step(layer: _Pool, rule: Rule | str, dtype: np.dtype) -> Step:
 
 def _choice_step(layer: _Pool, rule: Rule | str, dtype: np.dtype) -> Step:
     """Of pools that pass relevance on in proportion, or to the winner."""
-    if rule in ("proportional", "winner") or type(rule) in (Z, ZPlus):
-        return ChoicePoolStep(layer.kind, layer.p, layer.window, rule == "winner", dtype)
+    name = "proportional" if type(rule) in (Z, ZPlus) else rule
+    if name in POOLING:
+        winner, at_0 = name.startswith("winner"), name.endswith(EQUAL_AT_0)
+        return ChoicePoolStep(layer.kind, layer.p, layer.window, winner, dtype, at_0)
     raise TypeError(f"{layer!r} takes the rule 'proportional' or 'winner', got {rule!r}")
 
 
@@ -297,7 +303,9 @@ class MaxPool(_ChoiceWindows):
     Relevance goes to the pixels in proportion to their activation, as for any p-norm pool:
     R_i = Σ_j |x_i| / Σ_{i' in window(j)} |x_i'| · R_j (Montavon et al. 2017, training-free
     relevance model). With rule="winner" the largest x_i takes all, the first on ties. Where the
-    denominator (for the winner: its x_i) is 0, R_j is lost. Padding never wins and has no part.
+    denominator (for the winner: its x_i) is 0, R_j is lost; with "proportional, equal at 0" or
+    "winner, equal at 0", which `DeepTaylor` takes for pools of inputs, such as black pixels, x_i
+    that are all 0 have equal shares. Padding never wins and has no part.
 
     Parameters
     ----------

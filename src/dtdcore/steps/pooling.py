@@ -26,6 +26,9 @@ MAX, SUM, AVERAGE, AVERAGE_PADDED, NORM = range(5)
 #: p_i = 1 for every pixel: w² and flat, as all weights of a window are the same.
 EQUAL = Term(0.0, 0.0, 0.0, 0.0, -1.0, -1.0)
 
+#: Added to the rule of maxima over inputs, where relevance can arrive at windows that hold but 0.
+EQUAL_AT_0 = ", equal at 0"
+
 
 @dataclass(frozen=True)
 class PoolWindow:
@@ -177,7 +180,10 @@ class PickStep(PoolStep):
 
 
 class ChoicePoolStep(PoolStep):
-    """Maximum and p-norm pools: relevance in proportion to |x_j|, or all to the winner."""
+    """Maximum and p-norm pools: relevance in proportion to |x_j|, or all to the winner.
+
+    With `equal_at_0` the pixels of a window that holds but 0 have equal shares; else nothing.
+    """
 
     redistributes = True
     #: |x_j| = x⁺_j - x⁻_j.
@@ -190,12 +196,16 @@ class ChoicePoolStep(PoolStep):
         window: Callable[[Sizes], PoolWindow],
         winner: bool,
         dtype: np.dtype,
+        equal_at_0: bool = False,
     ) -> None:
         super().__init__(kind, p, window, dtype)
-        self.winner = winner
+        self.winner, self.equal_at_0 = winner, equal_at_0
 
     def redistribute(self, saved: Blocked, relevance: Value, account: np.ndarray) -> Blocked:
         relevance = to_blocked(relevance, 2)
+        at_0 = None
+        if self.equal_at_0:
+            relevance, at_0 = self._parted(saved, relevance)
         result, numbers = self._back(saved.shape, relevance)
         if self.winner:
             self.core.window_winner(
@@ -203,7 +213,26 @@ class ChoicePoolStep(PoolStep):
             )
         else:
             self._shares(saved, self.MAGNITUDE, SUM, 0.0, relevance, False, result, account)
+        if at_0 is not None:
+            self._shares(saved, EQUAL, SUM, 0.0, at_0, True, result, account)
         return result
+
+    def _parted(self, x: Blocked, relevance: Blocked) -> tuple[Blocked, Blocked | None]:
+        """R_j of windows that hold something, and of those that hold but 0, if there are such."""
+        n, channels, *sizes = x.shape
+        window = self.window(tuple(sizes))
+        largest = Blocked.empty((n, channels, *window.results(tuple(sizes))), x.dtype)
+        numbers = window.numbers(n, 1, channels, tuple(sizes))
+        self.core.window_pool(numbers, NORM, np.inf, x.flat(), largest.flat())
+        holds = largest.array[:, None] != 0
+        if np.all(holds | (relevance.array == 0)):
+            return relevance, None
+        parts = []
+        for where in (holds, ~holds):
+            part = Blocked.empty(relevance.shape, relevance.dtype, lead=2)
+            np.multiply(relevance.array, where, out=part.array)
+            parts.append(part)
+        return parts[0], parts[1]
 
 
 class LinearPoolStep(PoolStep):
