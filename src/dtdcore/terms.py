@@ -24,8 +24,7 @@ class Term(ArrayFields):
     ``Term(1, 1, 1, 1)``, z^B ``Term(1, 1, 1, 1, low, high)``. A rule that counts positive weights
     twice, and the bias with them:
 
-        from collections.abc import Sequence
-    from dataclasses import dataclass
+        from dataclasses import dataclass
 
         @dataclass(frozen=True)
         class Twice(dtd.Rule):
