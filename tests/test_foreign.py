@@ -63,7 +63,7 @@ def test_masked_arrays(net):
         (X.astype(np.longdouble), "float128; .astype\\(np.float64\\)|longdouble|float96"),
         (X.astype(complex), "complex128; choose .real"),
         (X.astype(str), "got dtype <U"),
-        (np.zeros(1, [("a", "f4"), ("b", "f4")]), "structured_to_unstructured"),
+        (np.zeros(1, [("a", "f4"), ("b", "f4")]), r"pandas.DataFrame\(x\)"),
         (X.astype("M8[s]"), "divide by a unit of time"),
         ([[1, None, 2]], r"x\[0, 1\] is missing \(None\)"),
         (np.array([[1, "a", 2]], object), r"got 'a' at x\[0, 1\]"),

@@ -337,6 +337,18 @@ def test_markers_of_holes(table, y):
     assert explanation.inputs[:, 0].tolist() == data.deck.tolist()
 
 
+def test_fillings_that_are_no_category(table, y):
+    """No column had holes: what they would be filled with is not known, and not asked for."""
+    texts = make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder())
+    decks = make_pipeline(SimpleImputer(strategy="mean"), OneHotEncoder())
+    front = ColumnTransformer([("texts", texts, TEXTS), ("decks", decks, ["deck"])])
+    model = make_pipeline(front, LinearRegression()).fit(table, y)
+    explain = dtd.LRP(dtd.from_sklearn(model), dtd.Z())
+    np.testing.assert_allclose(explain(table).output[:, 0], model.predict(table))
+    with pytest.raises(ValueError, match=r"x\['port'\] holds 'none' in row 2, .*categories"):
+        explain(table.assign(port=[*table.port[:2], None, *table.port[3:]]))
+
+
 @pytest.mark.parametrize(
     ("options", "unknown"),
     [

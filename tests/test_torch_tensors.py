@@ -49,3 +49,12 @@ def test_what_is_refused(explain):
         explain(torch.eye(3).to_sparse())
     with pytest.raises(TypeError, match="complex64"):
         explain(torch.zeros(1, 3, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: x.clone().requires_grad_(), lambda x: x.bfloat16(), lambda x: x]
+)
+def test_lists_of_tensors(make, explain):
+    samples = [make(torch.tensor(numbers)) for numbers in ([1.5, 2.0, 3.0], [1.0, 0.0, 0.5])]
+    assert explain(samples).relevance.tolist() == [[1.5, 20, 300], [1, 0, 50]]
+    assert explain(tuple(samples)).relevance.dtype == np.float32

@@ -60,6 +60,14 @@ class Column:
         """Is it taken as it stands?"""
         return not self.fills and self.table is None
 
+    @property
+    def takes_holes(self) -> bool:
+        """Are holes filled, and by what is encoded?"""
+        if not self.fills:
+            return False
+        known = self.table is None or self.unknown is not None
+        return known or key_of(self.fills[0][1]) in self.table
+
     def filled(self, marker: Any, value: Any) -> Column:
         """The column with holes filled."""
         return replace(self, fills=(*self.fills, (marker, value)))

@@ -16,7 +16,7 @@ HINTS = {
     "c": "; choose .real, .imag or abs()",
     "M": "; subtract a day to count from, and divide by a unit of time",
     "m": "; divide by a unit of time, such as np.timedelta64(1, 's')",
-    "V": "; numpy.lib.recfunctions.structured_to_unstructured makes an array of its fields",
+    "V": "; pandas.DataFrame(x) is a table with its fields as columns",
 }
 
 
@@ -40,8 +40,12 @@ def plain(x: Any, name: str, whole: np.dtype) -> np.ndarray:
             f"{name}{where or ''} is masked: a network takes no masked values. Fill them first "
             f"(np.ma.filled), or leave such samples out"
         )
-    if hasattr(x, "requires_grad") and hasattr(x, "detach"):
+    if _is_tensor(x):
         x = _detached(x, name)
+    elif isinstance(x, (list, tuple)) and x and all(map(_is_tensor, x)):
+        x = [_detached(tensor, name) for tensor in x]
+    elif hasattr(x, "toarray"):
+        raise TypeError(f"{name} is a sparse matrix: give {name}.toarray()")
     try:
         array = np.asarray(x)
     except ValueError as error:  # a ragged list
@@ -60,6 +64,11 @@ def plain(x: Any, name: str, whole: np.dtype) -> np.ndarray:
             + HINTS.get(dtype.kind, "")
         )
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def _is_tensor(x: Any) -> bool:
+    """Is it a tensor of PyTorch?"""
+    return hasattr(x, "requires_grad") and hasattr(x, "detach")
 
 
 def _detached(tensor: Any, name: str) -> Any:

@@ -209,7 +209,7 @@ def compare_front(
             keys = [np.nan if key == key_of(np.nan) else key for key in known]
             values = np.array(keys, object)[rng.integers(0, len(keys), SAMPLES)]
         marker = next((column.fills[0][0] for column in mine if column.fills), 0)
-        if mine and all(column.fills for column in mine):
+        if mine and all(column.takes_holes for column in mine):
             values[::5] = marker
         numbers = all(not isinstance(value, str) and value is not None for value in values)
         table.append(values.astype(np.float64) if numbers else values)
