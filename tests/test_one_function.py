@@ -165,6 +165,25 @@ def test_a_bias_behind_what_rearranges(by_token, scaled, dtype, rng):
     same(networks, x, tokens.wanted, 3e-5 if dtype == np.float32 else 1e-12)
 
 
+def test_a_scale_by_token_before_a_shift_by_number(dtype, rng):
+    """The scale goes into the shift behind it, which then is folded with what it took in."""
+    tokens = Tokens(rng, dtype, by_token=True, scaled=False)
+    scale = (0.5 + rng.random(TOKENS)).astype(dtype)
+    layers = [
+        *tokens.linear(),
+        dtd.ChannelAffine(scale),
+        dtd.Flatten(),
+        dtd.ChannelAffine(np.ones_like(tokens.b.reshape(-1)), tokens.b.reshape(-1)),
+        dtd.ReLU(),
+        dtd.Dense(tokens.v),
+    ]
+    x = rng.standard_normal((6, TOKENS, WIDTH)).astype(dtype)
+    hidden = (x.astype(float) @ tokens.w) * scale[:, None] + tokens.b
+    wanted = np.maximum(hidden, 0).reshape(6, -1) @ tokens.v
+    found = dtd.Network(layers, (TOKENS, WIDTH)).forward(x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["m", "t", "affine", "back", "relu"])
 def test_every_value_around_a_folded_one_is_still_there(name, rng):
     """Also those between, which are computed no longer once the shift has gone through them."""

@@ -70,9 +70,10 @@ class Folding:
 
         Scales and shifts of the inputs themselves stay. Then activations go before maximum pools.
         """
-        for value, layer in list(self.layers.items()):
+        for value in list(self.layers):
             if self.names[value] in self.keep:
                 continue
+            layer = self.layers[value]  # with what was folded into it
             if isinstance(layer, Pad) and not np.any(layer.value):
                 self._frame(value, layer)
             elif value not in self._stay:
@@ -82,7 +83,8 @@ class Folding:
                         value, scaling
                     ) or self._shift_into_before(value, scaling)
 
-        for value, layer in list(self.layers.items()):
+        for value in list(self.layers):
+            layer = self.layers[value]
             if isinstance(layer, Activation) and layer.grows and layer.nonnegative:
                 self._activate_first(value)
 
