@@ -141,6 +141,11 @@ def rows(array: np.ndarray) -> np.ndarray:
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
 
 
+def largest_of(x: np.ndarray) -> np.ndarray:
+    """max |x_p| of each sample, (n,)."""
+    return np.abs(rows(x)).max(axis=1, initial=0.0)
+
+
 def by_channel(numbers: np.ndarray) -> np.ndarray | None:
     """The numbers of a value as one for each channel (axis 0); None where pixels differ."""
     if numbers.ndim < 2:

@@ -387,7 +387,6 @@ class Network:
             If x or target is not as described.
         """
         x = self.check_inputs(x)
-        names = self.class_names if node is None else ()
         trace = self._plain_plan(dtype_of(x), node).trace(x)
         names = self.class_names if node is None else ()
         targets = choose_targets(trace.output, target, names)

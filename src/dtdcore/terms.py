@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dtdcore.arrays import ArrayFields
+from dtdcore.arrays import ArrayFields, largest_of
 from dtdcore.domains import flat_bound
 
 
@@ -25,6 +25,8 @@ class Term(ArrayFields):
     twice, and the bias with them:
 
         from dataclasses import dataclass
+
+        import dtdcore as dtd
 
         @dataclass(frozen=True)
         class Twice(dtd.Rule):
@@ -83,7 +85,7 @@ class Term(ArrayFields):
 
 def largest_parts(terms: Sequence[Term], x: np.ndarray) -> np.ndarray:
     """Not less than |p_i| and |n_i| of any input of each sample: (n, 1) float64."""
-    largest = np.abs(x.reshape(len(x), -1)).max(axis=1, initial=0.0).astype(np.float64)
+    largest = largest_of(x).astype(np.float64)
     factor = max((abs(c) for term in terms for c in term.coefficients), default=1.0)
     bounds = [b for term in terms for b in (term.low, term.high) if b is not None]
     reach = max((float(np.max(np.abs(bound))) for bound in bounds), default=0.0)

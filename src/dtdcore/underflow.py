@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtdcore.arrays import largest_of
 from dtdcore.audit import Audit
 from dtdcore.pieces import piece_of
 from dtdcore.steps.base import LOST
@@ -62,7 +63,7 @@ def settled(plan: Plan, x: Any, start: np.ndarray, keep: Sequence[int], run: Run
     missing = audit.missing(SHARE[plan.dtype])
     if missing is None:
         return run
-    largest = np.max([_largest(part) for part in _parts(x)], axis=0).astype(np.float64)
+    largest = np.max([largest_of(part) for part in _parts(x)], axis=0).astype(np.float64)
     bound = np.maximum(SMALL[plan.dtype], most_lost(plan.dtype, 2**10, 2**10, largest))
     rows = np.any((missing > 0) & (missing <= bound[:, None]), axis=0)
     if not rows.any():
@@ -116,11 +117,6 @@ def _size(result: Any) -> float:
 
 def _parts(value: Any) -> list[np.ndarray]:
     return list(value.values()) if isinstance(value, dict) else [value]
-
-
-def _largest(x: np.ndarray) -> np.ndarray:
-    """max |x_p| of each sample."""
-    return np.abs(x.reshape(len(x), -1)).max(axis=1, initial=0.0)
 
 
 def book(account: np.ndarray, passed: np.ndarray, most: Any, dtype: np.dtype) -> None:

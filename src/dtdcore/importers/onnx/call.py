@@ -90,10 +90,6 @@ class Call:
         attribute = self._attribute(name, FLOATS, None)
         return None if attribute is None else tuple(float(value) for value in attribute.floats)
 
-    def has_attribute(self, name: str) -> bool:
-        """Is there such an attribute?"""
-        return name in self._attributes
-
     # inputs
 
     @property

@@ -44,4 +44,4 @@ def operators() -> Operators:
 
 
 def _spelled_out() -> None:
-    """Found by `torch_patterns`."""
+    """Found by `dtdcore.importers.patterns`."""
