@@ -32,17 +32,24 @@ settings.load_profile("dtdcore")
 
 #: Files whose tests ask nothing of the core that others do not: its ISA level is all the same.
 OUTER = (
+    "test_class_labels",
     "test_cli",
     "test_colours",
+    "test_constants_joined",
     "test_datasets",
     "test_evaluate",
     "test_experiments",
     "test_explain_",
+    "test_explanation_",
     "test_files",
+    "test_foreign",
+    "test_frames",
     "test_good_guest",
     "test_job",
     "test_keras",
+    "test_names",
     "test_onnx",
+    "test_other_formats",
     "test_panel_text",
     "test_peers",
     "test_plot",
@@ -50,6 +57,7 @@ OUTER = (
     "test_readme",
     "test_sklearn",
     "test_tabular",
+    "test_tails",
     "test_torch",
 )
 
