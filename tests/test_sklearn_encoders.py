@@ -349,6 +349,15 @@ def test_fillings_that_are_no_category(table, y):
         explain(table.assign(port=[*table.port[:2], None, *table.port[3:]]))
 
 
+def test_none_is_a_category_of_its_own(table, y):
+    """None in a column of texts, as tables of other libraries have it, is not NaN."""
+    ports = np.where(table.port == "Y", None, table.port)
+    table = table.assign(port=pd.Series(ports, dtype=object))
+    model = make_pipeline(ColumnTransformer([onehot()]), LinearRegression()).fit(table, y)
+    explanation = dtd.LRP(dtd.from_sklearn(model), dtd.Z())(table)
+    np.testing.assert_allclose(explanation.output[:, 0], model.predict(table))
+
+
 @pytest.mark.parametrize(
     ("options", "unknown"),
     [
@@ -448,6 +457,8 @@ def test_explanations_show_the_original_values(holes, y, tmp_path):
     loaded = dtd.Explanation.load(explanation.save(tmp_path / "explanation"))
     assert (loaded.relevance == explanation.relevance).all()
     assert loaded.inputs.dtype == object
+    none = dtd.Explanation.load(explanation[:0].save(tmp_path / "none"))
+    assert none.inputs.shape == none.relevance.shape == (0, 5)
     pd.testing.assert_frame_equal(pd.DataFrame(loaded.inputs), pd.DataFrame(explanation.inputs))
 
 

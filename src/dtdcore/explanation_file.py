@@ -72,9 +72,9 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
                 f"{path} has the file format {content['format']}, this version reads {FORMAT}"
             )
         if "inputs_json" in content:
-            cells = np.empty(content["relevance"].shape[:: content["relevance"].ndim - 1], object)
-            cells[:] = json.loads(str(content["inputs_json"]))
-            content["inputs"] = cells
+            shape = content["relevance"].shape
+            cells = np.array(json.loads(str(content["inputs_json"])), object)
+            content["inputs"] = cells.reshape(shape[0], shape[-1])
         for name in ("relevance", "inputs"):
             fields[name] = content[name] if name in content else _dict(content, name)
         fields |= {name: content[name] for name in ("output", "explained")}

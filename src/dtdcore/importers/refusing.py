@@ -31,4 +31,7 @@ def with_way_out(reason: str, before: str | None, behind: str | None) -> str:
         for way, where in ((before, "before"), (behind, "behind"))
         if way is not None
     ]
-    return "\n".join([reason, "Cut the network there:", *ways]) if ways else reason
+    if not ways:
+        return reason
+    stop = "" if reason.endswith(".") else "."
+    return "\n".join([f"{reason}{stop}", "Cut the network there:", *ways])

@@ -79,7 +79,9 @@ def table_of_columns(estimator: Any, columns: Sequence[np.ndarray]) -> Any:
         except ImportError:  # it was another library's table
             pass
         else:
-            return pandas.DataFrame(dict(zip(names, columns, strict=True)))
+            # As objects, texts keep None apart from NaN.
+            series = [pandas.Series(column, dtype=column.dtype) for column in columns]
+            return pandas.DataFrame(dict(zip(names, series, strict=True)))
     kinds = {column.dtype for column in columns}
     array = np.empty((len(columns[0]), len(columns)), kinds.pop() if len(kinds) == 1 else object)
     for place, column in enumerate(columns):
