@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dtdcore.domains import Box
 from dtdcore.frames import by_name, is_frame, is_series, labels_of, numbers_of
 
@@ -57,8 +59,10 @@ def _read(network: Network, x: Any, name: str) -> Any:
 
 def feature_names(network: Network, x: Any) -> tuple[str, ...]:
     """The names of an input's columns: those that the network knows, or those of the table `x`."""
-    if network.feature_names or len(network.inputs) > 1 or not is_frame(x):
+    if type(x) is np.ndarray or network.feature_names or len(network.inputs) > 1:
         return network.feature_names
+    if not is_frame(x):
+        return ()
     return tuple(map(str, labels_of(x, "x")))
 
 

@@ -224,7 +224,7 @@ class Redistribution(Explainer):
         running = self._running(node)
         output = running.output if node is None else running.value(node)
         hidden = hidden_values(self.network, running, output, layers, x)
-        keep = tuple(sorted(set(hidden.values())))
+        keep = tuple(sorted(set(hidden.values()))) if hidden else ()
         if self.max_memory is None:
             run = self._run(x, targets, given, plan, keep)
         else:
@@ -284,25 +284,25 @@ class Redistribution(Explainer):
         Returns output, labels (n, k), what is explained, heatmaps, audit, and what `keep` asks for.
         `measured`: of one sample, whose memory the plan will know.
         """
-        trace = plan.trace(x, Arena(smallest=1) if measured else None)
-        output = trace.output
-        for array in x.values() if isinstance(x, dict) else (x,):
-            output = own(output, array)
-        if given is None:
-            if targets is None:
-                targets = choose_targets(output, None)
-            start, explained = targets.start(output, self._start)
-        else:
-            with overflowing():
+        with overflowing():  # once for all, as it takes longer than a small layer
+            trace = plan.trace(x, Arena(smallest=1) if measured else None)
+            output = trace.output
+            for array in x.values() if isinstance(x, dict) else (x,):
+                output = own(output, array)
+            if given is None:
+                if targets is None:
+                    targets = choose_targets(output, None)
+                start, explained = targets.start(output, self._start)
+            else:
                 start, explained = given, given.sum(axis=tuple(range(2, given.ndim)))
-        run = trace.redistribute(start, keep)
-        if isinstance(plan, Plan):  # a trained relevance model is not linear in relevance
-            run = settled(plan, x, start, keep, run)
-        result, audit, kept = run
-        if isinstance(result, dict):
-            result = {name: own(part, start) for name, part in result.items()}
-        else:
-            result = own(result, start)
+            run = trace.redistribute(start, keep)
+            if isinstance(plan, Plan):  # a trained relevance model is not linear in relevance
+                run = settled(plan, x, start, keep, run)
+            result, audit, kept = run
+            if isinstance(result, dict):
+                result = {name: own(part, start) for name, part in result.items()}
+            else:
+                result = own(result, start)
         if measured:
             plan.memory[self._memory_key(x, start.shape[1], keep)] = trace.arena.peak
         labels = None if targets is None else targets.labels

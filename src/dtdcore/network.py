@@ -21,6 +21,7 @@ from dtdcore.layers import ChannelAffine, Layer
 from dtdcore.plan import Plan
 from dtdcore.rules import Rule
 from dtdcore.saving import read, write
+from dtdcore.steps.base import overflowing
 from dtdcore.targets import choose_targets
 from dtdcore.wiring import check_shape, connect, input_names
 
@@ -387,10 +388,11 @@ class Network:
             If x or target is not as described.
         """
         x = self.check_inputs(x)
-        trace = self._plain_plan(dtype_of(x), node).trace(x)
         names = self.class_names if node is None else ()
-        targets = choose_targets(trace.output, target, names)
-        gradient = trace.gradient(targets.gradient(trace.output))
+        with overflowing():
+            trace = self._plain_plan(dtype_of(x), node).trace(x)
+            targets = choose_targets(trace.output, target, names)
+            gradient = trace.gradient(targets.gradient(trace.output))
         if not targets.single:
             return gradient
         if isinstance(gradient, dict):

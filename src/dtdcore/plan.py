@@ -169,6 +169,8 @@ class Plan:
     def trace(self, x: Any, arena: Arena | None = None) -> Trace:
         """A forward pass that keeps what redistribution and gradient need.
 
+        Who calls it says `overflowing` for it and the way back.
+
         Raises
         ------
         FloatingPointError
@@ -180,7 +182,7 @@ class Plan:
         saved = [None] * self.values
         arena = arena or self.arena()
         try:
-            with using(arena), overflowing():
+            with using(arena):
                 for value, step, source, sources, saves, ends in self.work:
                     if source is None:
                         values[value], saved[value] = step.trace(*_all(values, step, sources))
@@ -261,7 +263,7 @@ class Trace:
         wanted = {plan.clamped.get(value, value) for value in keep}
         found: dict[int, np.ndarray] = {}
         try:
-            with using(self.arena), overflowing():
+            with using(self.arena):
                 for value, step, source, sources, place in plan.back:
                     signal, arriving[value] = arriving[value], None
                     if value in wanted:
@@ -269,7 +271,7 @@ class Trace:
                     kept, saved[value] = saved[value], None
                     if step.plain and type(signal) is Blocked:
                         signal = to_plain(signal)
-                    size = _size((signal,))
+                    size = _size((signal,)) if careful else 0
                     if place is None:
                         signal = step.redistribute(kept, signal, None)
                     else:
@@ -300,6 +302,8 @@ class Trace:
         if not all_finite(book):
             audit.complain()
         result = self._arrived(arriving, n, k)
+        if not wanted:
+            return result, audit, {}
         found |= {v: _of_input(result, plan.inputs, v) for v in wanted if v < len(plan.inputs)}
         return result, audit, {v: found[plan.clamped.get(v, v)] for v in keep}
 
@@ -317,7 +321,7 @@ class Trace:
         arriving: list[Any] = [None] * plan.values
         arriving[plan.output] = gradient
         try:
-            with using(self.arena), overflowing():
+            with using(self.arena):
                 for value, step, source, sources, _ in plan.back:
                     signal, arriving[value] = arriving[value], None
                     kept, saved[value] = saved[value], None
