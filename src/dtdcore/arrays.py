@@ -226,7 +226,8 @@ def check_finite(array: np.ndarray, name: str) -> None:
 
 def all_finite(array: np.ndarray) -> bool:
     """Is no value of a C-contiguous array NaN or infinite?"""
-    return all_within(array.reshape(1, array.size), *finite_range(array.dtype))
+    dtype, size = array.dtype, array.size
+    return kernels(dtype).first_outside(array.reshape(1, size), *finite_range(dtype)) == size
 
 
 def all_within(array: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from dtdcore.arrays import rows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Targets:
     """k targets for each of n samples, checked."""
 
@@ -53,7 +53,7 @@ class Targets:
         `function` is made of the outputs first: for deep Taylor decomposition max(0, y_o).
         """
         if self.coefficients is None:
-            values = function(self.of(output))
+            values = function(pick(output, self.labels))
             return self._one_hot(output, values), values
         # in the dtype of the output
         start = np.multiply(self.coefficients, function(rows(output)[:, None]), order="C")
@@ -75,7 +75,7 @@ class Targets:
         return pick(flat, self.labels)
 
     def _one_hot(self, output: np.ndarray, values: np.ndarray) -> np.ndarray:
-        n, k = self.shape
+        n, k = self.labels.shape
         columns = rows(output).shape[1]
         if columns > 1:
             result = np.zeros((n * k, columns), output.dtype)

@@ -242,14 +242,14 @@ class Redistribution(Explainer):
                 ]
             )
         output, labels, explained, result, audit, kept = run
-        at = {name: kept[value] for name, value in hidden.items()}
+        at = {name: kept[value] for name, value in hidden.items()} if hidden else {}
         if self.strict if strict is None else strict:
             tolerance = default_tolerance(dtype_of(x)) if self.tolerance is None else self.tolerance
             audit.check_conservation(tolerance)
         if single:
             explained, audit = explained[:, 0], audit.select(0)
             labels = None if labels is None else labels[:, 0]
-            at = {name: part[:, 0] for name, part in at.items()}
+            at = {name: part[:, 0] for name, part in at.items()} if at else at
         if isinstance(result, dict):
             result = {name: part[:, 0] for name, part in result.items()} if single else result
             x = {name: part.copy() for name, part in x.items()}
