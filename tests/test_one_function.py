@@ -261,7 +261,7 @@ def test_a_bias_by_pixel_in_a_layer_alone(dtype, rng):
     np.testing.assert_allclose(found, wanted, rtol=2e-2 if dtype == np.float32 else 1e-9)
     with pytest.raises(ValueError, match=r"a bias for \(4,\) pixels, inputs of shape \(2, 6\)"):
         layer.forward(np.zeros((1, 2, 6), dtype))
-    with pytest.raises(ValueError, match=r"\(3, \*pixels\) where it differs"):
+    with pytest.raises(ValueError, match=r"\(3, \*pixels\) with one for each"):
         dtd.Conv(w, np.zeros((3, 4, 4)))
 
 

@@ -55,9 +55,10 @@ class _Convolution(Layer):
         if bias is not None:
             bias = as_float(bias, "bias")
             if bias.shape[:1] != (self.outputs,) or bias.ndim not in (1, 1 + axes):
+                by_pixel = f", or ({self.outputs}, *pixels) with one for each pixel"
                 raise ValueError(
-                    f"bias must have shape ({self.outputs},), or ({self.outputs}, *pixels) where "
-                    f"it differs from pixel to pixel, got {bias.shape}"
+                    f"bias must have shape ({self.outputs},){by_pixel * (bias.ndim > 1)}, "
+                    f"got {bias.shape}"
                 )
             check_finite(bias, "bias")
             self.bias = cast(bias, weight.dtype, "bias").copy()
