@@ -184,6 +184,29 @@ def test_a_scale_by_token_before_a_shift_by_number(dtype, rng):
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_a_scale_behind_what_takes_a_part_only(dtype, rng):
+    """A crop of an image: pixels that nobody takes do not keep a scale out of the weights."""
+    w = rng.standard_normal((3, 2, 1, 1)).astype(dtype)
+    s, t = (rng.standard_normal(3).astype(dtype) for _ in range(2))
+    v = rng.standard_normal((12, 2)).astype(dtype)
+    layers = [dtd.Conv(w), dtd.Slice(1, 1, 3), dtd.Slice(2, 0, 2), dtd.ChannelAffine(s, t)]
+    network = dtd.Network([*layers, dtd.ReLU(), dtd.Flatten(), dtd.Dense(v)], (2, 4, 4))
+    c = s.reshape(3, 1, 1)
+    scaled = dtd.Conv(w.astype(float))
+    matrix = matrix_of(lambda x: (scaled.forward(x) * c)[:, :, 1:3, :2], (2, 4, 4)).astype(dtype)
+    assert not [note for note in network.notes if "not folded" in note]
+    x = rng.standard_normal((4, 2, 4, 4)).astype(dtype)
+    wanted = by_matrix(matrix, np.repeat(t, 4), v)
+    same([network], x, wanted, 3e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_a_scale_of_the_inputs_stays_before_a_scale_behind_a_pool(rng):
+    layers = [dtd.Multiply(2.0), dtd.Reshape((4, 2)), dtd.MaxPool(2), dtd.Multiply(0.5)]
+    network = dtd.Network([*layers, dtd.Flatten()], (2, 4))
+    x = rng.standard_normal((3, 2, 4))
+    np.testing.assert_allclose(network.forward(x), x.reshape(3, 4, 2).max(axis=2))
+
+
 @pytest.mark.parametrize("name", ["m", "t", "affine", "back", "relu"])
 def test_every_value_around_a_folded_one_is_still_there(name, rng):
     """Also those between, which are computed no longer once the shift has gone through them."""

@@ -173,8 +173,11 @@ class Folding:
             together = self._together(value, asking)
             if together is None:
                 return None
+            together = self._completed(value, together)
             layer, sources = self.layers[value], self._sources(value)
-            own = None if value in self._stay else scaling_of(layer, self._shape(value))
+            own = scaling_of(layer, self._shape(value))
+            if own is not None and value in self._stay:
+                return None
             if own is None and layer.rearranges:
                 parts = self._parts(layer, together, sources)
             elif own is None and _commutes(layer, together):
@@ -235,6 +238,25 @@ class Folding:
                     if np.any(wrong[self._taken_of(user, sources, place)]):
                         return None
         return Scaling(scale, shift)
+
+    def _completed(self, value: int, scaling: Scaling) -> Scaling:
+        """Numbers that no layer takes are scaled as the others of their channel are."""
+        if self.shapes is None or by_channel(scaling.scale) is not None:
+            return scaling
+        taken = np.zeros(self.shapes[value], bool)
+        for user in self._users(value):
+            sources = self._sources(user)
+            for place, source in enumerate(sources):
+                if source == value:
+                    taken |= self._taken_of(user, sources, place)
+        rows = taken.reshape(len(taken), -1)
+        first = rows.argmax(axis=1)[:, None]
+        parts = []
+        for numbers in (scaling.scale, scaling.shift):
+            flat = numbers.reshape(rows.shape)
+            own = np.take_along_axis(flat, first, axis=1)
+            parts.append(np.where(rows, flat, own).reshape(numbers.shape))
+        return Scaling(*parts)
 
     def _taken_of(self, user: int, sources: list[int], place: int) -> np.ndarray:
         """Which numbers of one of its sources a layer takes."""
