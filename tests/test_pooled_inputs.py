@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the dtdcore authors
 # SPDX-License-Identifier: BSD-3-Clause
-"""Maxima of inputs in front of the first weights, over black pixels."""
+"""Pools of inputs in front of the first weights, over black pixels."""
 
 from __future__ import annotations
 
@@ -56,3 +56,26 @@ def test_shares_by_hand(way, dtype):
     ones = np.ones((1, 1, 1, 2), dtype)
     assert dtd.MaxPool(2).redistribute(x, ones, way).sum() == 1
     assert dtd.MaxPool(2).redistribute(x, ones, f"{way}, equal at 0").sum() == 2
+
+
+@pytest.mark.parametrize("domain", [dtd.NonNegative(), dtd.Reals()], ids=str)
+@pytest.mark.parametrize("bound", [dtd.Clip(0, 1), dtd.Tanh()], ids=repr)
+@pytest.mark.parametrize(
+    "pool", [dtd.AvgPool(2), dtd.SumPool(2), dtd.GlobalPool("average")], ids=repr
+)
+def test_averages_in_front_of_what_is_bounded(pool, bound, domain, dtype, rng):
+    """z^B on what is bounded gives relevance to black pixels, which averages share equally."""
+    x = rng.random((3, 2, 4, 4)).astype(dtype)
+    x[0] = 0
+    x[1, 0] = 0
+    inputs = int(np.prod(pool.output_shape((2, 4, 4))))
+    w, v = rng.standard_normal((inputs, 8)) - 0.2, rng.random((8, 2))
+    rest = [dtd.Flatten(), dtd.Dense(w.astype(dtype)), dtd.ReLU(), dtd.Dense(v.astype(dtype))]
+    network = dtd.Network([dtd.ReLU(), pool, bound, *rest], (2, 4, 4))
+    found = dtd.DeepTaylor(network, domain)(x, [[0, 1]] * 3)
+    assert found.is_consistent().all()
+    pooled = found.audit[-1]
+    assert (pooled.lost == 0).all() and isinstance(pooled.rule, dtd.WSquare)
+    # in front of z⁺, which gives nothing to 0, shares stay those of the pixels
+    plain = dtd.DeepTaylor(dtd.Network([dtd.ReLU(), pool, *rest], (2, 4, 4)), domain)(x, 0)
+    assert plain.is_consistent().all() and isinstance(plain.audit[-1].rule, dtd.ZPlus)

@@ -56,7 +56,27 @@ def domain_rules(
         else:
             shape = None if shapes is None else shapes[node.sources[0]]
             rules.append(_rule_of(hull(sources), shape, node, dtype))
-    return rules
+    return _shared_at_0(network, rules)
+
+
+def _shared_at_0(
+    network: Network, rules: Sequence[Rule | str | None]
+) -> Sequence[Rule | str | None]:
+    """The rules, but w² for z⁺ of sums of inputs where relevance can arrive though they are 0.
+
+    So it does from z^B and w², through all that passes relevance on: z⁺ gives nothing to x_i = 0,
+    and would lose what arrives at sums of nothing but that.
+    """
+    chosen, m = list(rules), len(network.inputs)
+    reached: set[int] = set()
+    for number in reversed(range(len(chosen))):
+        node, rule = network.nodes[number], chosen[number]
+        arrives = m + number in reached
+        if arrives and isinstance(rule, ZPlus) and not node.layer.needs_rule:
+            rule = chosen[number] = WSquare()
+        if isinstance(rule, ZB | WSquare) or (arrives and not isinstance(rule, Rule)):
+            reached.update(node.sources)
+    return chosen
 
 
 def by_input(network: Network, domain: Any) -> dict[str, Domain]:
