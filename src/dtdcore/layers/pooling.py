@@ -303,9 +303,10 @@ class MaxPool(_ChoiceWindows):
     Relevance goes to the pixels in proportion to their activation, as for any p-norm pool:
     R_i = Σ_j |x_i| / Σ_{i' in window(j)} |x_i'| · R_j (Montavon et al. 2017, training-free
     relevance model). With rule="winner" the largest x_i takes all, the first on ties. Where the
-    denominator (for the winner: its x_i) is 0, R_j is lost; with "proportional, equal at 0" or
-    "winner, equal at 0", which `DeepTaylor` takes for pools of inputs, such as black pixels, x_i
-    that are all 0 have equal shares. Padding never wins and has no part.
+    denominator (for the winner: its x_i) is 0, R_j is lost; with "proportional, also at 0" or
+    "winner, also at 0", which `DeepTaylor` takes for pools of inputs, such as black pixels, x_i
+    that are all 0 have equal shares, and the winner takes all that is 0 itself. Padding never wins
+    and has no part.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from dtdcore.arrays import kernels
 from dtdcore.blocked import Blocked, to_blocked
 from dtdcore.own_rules import shares_of, terms_of
 from dtdcore.rules import Rule
-from dtdcore.steps.base import Step, Value, book_unshared
+from dtdcore.steps.base import RECEIVED, Step, Value, book_unshared
 from dtdcore.steps.elementwise import check_rule, p_of
 from dtdcore.terms import Term
 
@@ -27,7 +27,7 @@ MAX, SUM, AVERAGE, AVERAGE_PADDED, NORM = range(5)
 EQUAL = Term(0.0, 0.0, 0.0, 0.0, -1.0, -1.0)
 
 #: Added to the rule of maxima over inputs, where relevance can arrive at windows that hold but 0.
-EQUAL_AT_0 = ", equal at 0"
+EQUAL_AT_0 = ", also at 0"
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,8 @@ class PickStep(PoolStep):
 class ChoicePoolStep(PoolStep):
     """Maximum and p-norm pools: relevance in proportion to |x_j|, or all to the winner.
 
-    With `equal_at_0` the pixels of a window that holds but 0 have equal shares; else nothing.
+    With `equal_at_0` nothing is lost at 0: pixels of a window that holds but 0 have equal shares,
+    and a winner takes all that is 0 itself.
     """
 
     redistributes = True
@@ -213,17 +214,22 @@ class ChoicePoolStep(PoolStep):
             )
         else:
             self._shares(saved, self.MAGNITUDE, SUM, 0.0, relevance, False, result, account)
-        if at_0 is not None:
+        if at_0 is not None and self.winner:
+            result.array += self.gradient(saved, at_0).array
+            axes = tuple(range(2, at_0.array.ndim))
+            account[..., RECEIVED] += at_0.array.sum(axis=axes, dtype=np.float64)
+        elif at_0 is not None:
             self._shares(saved, EQUAL, SUM, 0.0, at_0, True, result, account)
         return result
 
     def _parted(self, x: Blocked, relevance: Blocked) -> tuple[Blocked, Blocked | None]:
-        """R_j of windows that hold something, and of those that hold but 0, if there are such."""
+        """R_j of windows that lose nothing, and of those at 0, if there are such."""
         n, channels, *sizes = x.shape
         window = self.window(tuple(sizes))
         largest = Blocked.empty((n, channels, *window.results(tuple(sizes))), x.dtype)
         numbers = window.numbers(n, 1, channels, tuple(sizes))
-        self.core.window_pool(numbers, NORM, np.inf, x.flat(), largest.flat())
+        kind = MAX if self.winner else NORM
+        self.core.window_pool(numbers, kind, np.inf, x.flat(), largest.flat())
         holds = largest.array[:, None] != 0
         if np.all(holds | (relevance.array == 0)):
             return relevance, None
