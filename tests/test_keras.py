@@ -266,3 +266,15 @@ def test_coarse_dtypes(policy, rng):
     network = dtd.from_keras(model)
     assert network.nodes[0].layer.dtype == np.float32
     assert any("bfloat16" in note for note in network.notes) == (policy == "bfloat16")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5), (3, 5), (5,)])
+def test_operations_with_constants_are_not_supported(shape):
+    """keras.ops on either side, not taken for the layers of that name."""
+    x = keras.Input((3, 4))
+    y = keras.layers.Dense(5)(x)
+    constant = keras.ops.ones(shape)
+    for result in (constant + y, y + constant, y - constant, constant * y):
+        model = keras.Model(x, keras.layers.ReLU()(result))
+        with pytest.raises(ValueError, match=r"\(keras.src.ops.numpy\) is not supported"):
+            dtd.from_keras(model)

@@ -126,6 +126,13 @@ def test_some_axes(axes):
     assert network.output_shape == (2, *sizes)
 
 
+def test_sizes_of_one_sample_are_verified_with_one():
+    """Sizes that hold a batch of 1 make one sample of two: such a model is run on one."""
+    node = helper.make_node("Resize", ["x", "", "", "s"], ["y"])
+    network = dtd.from_onnx(model([node], (2, 3, 4), {"s": np.array([1, 2, 6, 8])}, 18))
+    assert network.output_shape == (2, 6, 8)
+
+
 def linear_maps(proto):
     return dtd.from_onnx(proto, verify=False).layers
 

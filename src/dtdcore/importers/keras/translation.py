@@ -228,9 +228,11 @@ def _given(call: Any, values: dict[int, Value], title: str) -> list[Any]:
     keras = import_keras()
     parts = keras.tree.flatten(call.arguments.args)
     arrays = [not isinstance(part, keras.KerasTensor) and hasattr(part, "shape") for part in parts]
-    if not any(arrays):
+    kind = type(call.operation)
+    unknown = getattr(keras.layers, kind.__name__, None) is not kind
+    if not any(arrays) or (unknown and not isinstance(call.operation, keras.Model)):
         return known
-    if type(call.operation).__name__ not in WITH_CONSTANTS:
+    if kind.__name__ not in WITH_CONSTANTS:
         raise ValueError(f"{title} is called with a constant, which is not supported")
     found = []
     for part, is_array in zip(parts, arrays, strict=True):

@@ -170,13 +170,13 @@ class _Runner:
         )
 
     def runs(self, x: dict[str, np.ndarray]) -> bool:
-        """Can ONNX Runtime run the model on this batch?"""
+        """Can ONNX Runtime run the model on this batch, and gives it all of its samples?"""
         session = self._session(False)
         try:
-            session.run([self._last], x)
+            (result,) = session.run([self._last], x)
         except self._failures:
             return False
-        return True
+        return np.shape(result)[:1] == (len(next(iter(x.values()))),)
 
     def _theirs(self, x: dict[str, np.ndarray], tensor: str) -> np.ndarray:
         everything = tensor != self._last
