@@ -17,6 +17,9 @@ import pytest
 
 import dtdcore as dtd
 from dtdcore import cli
+from dtdcore.jobs import OptionError
+from dtdcore.jobs.columns import choose_columns
+from dtdcore.jobs.tables import read_table
 
 FEATURES = ("age", "fare", "sibs", "port")
 FACTORS = np.array([1.0, 10.0, 100.0, 1000.0])
@@ -336,3 +339,10 @@ def test_as_a_program():
     assert done.returncode == 2 and done.stdout == ""
     assert "text is in port" in done.stderr and "--columns" in done.stderr
     assert done.stderr.count("\n") == 1 and not Path("heatmaps").exists()
+
+
+def test_columns_without_a_name_are_not_advised(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(",a,b,c\n0,1,2,3\n")
+    with pytest.raises(OptionError, match=r"--columns a,b,\.\.\.$"):
+        choose_columns(read_table(path), 2)

@@ -164,7 +164,7 @@ def _all_numbers(table: Table, count: int | None) -> list[int]:
     raise OptionError(
         f"{table.path}: the network takes {takes} and knows no names of columns; numbers are in "
         f"{_listed(_titles(numbers)) or 'no column'} ({len(numbers)}){held}. Choose the columns, "
-        f"in the order of the network's inputs: {_advice(_titles(numbers or columns))}"
+        f"in the order of the network's inputs: {_advice(_handles(numbers or columns))}"
     )
 
 
@@ -247,6 +247,12 @@ def _place(table: Table, name: str) -> int:
 
 def _titles(columns: Sequence[Column]) -> list[str]:
     return [column.title for column in columns]
+
+
+def _handles(columns: Sequence[Column]) -> list[str]:
+    """What --columns takes for columns; not for those without a name where others have one."""
+    named = [column.name for column in columns if not column.nameless]
+    return named or [str(column.place) for column in columns]
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
