@@ -21,7 +21,7 @@ from dtdcore.network import Network
 LARGEST_WORK = 10**12
 
 #: ... nor those with more numbers than this in all their values together.
-LARGEST_MEMORY = 2**29
+LARGEST_MEMORY = 2**28
 
 
 def verify_network(
