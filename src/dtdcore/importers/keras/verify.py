@@ -98,9 +98,8 @@ def _output_differs(network: Network, x: Any, theirs: np.ndarray, tolerance: flo
 def _outputs(model: Any, arrays: list[np.ndarray]) -> np.ndarray:
     """What the model itself says."""
     tree = import_keras().tree
-    given = arrays[0]
-    if len(arrays) > 1:  # a list, or a dict, or one of lists
-        given = tree.pack_sequence_as(model._inputs_struct, arrays)
+    structure = getattr(model, "_inputs_struct", None)  # an array, a list, a dict, or one of lists
+    given = arrays[0] if structure is None else tree.pack_sequence_as(structure, arrays)
     result = model(given, training=False)
     return _array(tree.flatten(result)[0])
 
