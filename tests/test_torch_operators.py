@@ -170,7 +170,7 @@ FUNCTIONS = {
     "broadcast_to": lambda x: torch.broadcast_to(x[:, :1], (len(x), 4, 6, 6)),
     "view_as": lambda x: x.view_as(x.relu()).reshape_as(x) * 2,
     "atleast_3d": lambda x: torch.atleast_3d(x.flatten(1)),
-    "softmin": lambda x: tf.softmin(x.flatten(1), 1) * 2,
+    "softmin": lambda x: tf.softmin(x.flatten(1), 1) + tf.softmax(x.flatten(1), 1),
     "special": torch.special.expit,
     "logit scale": lambda x: x.mul(2).add_(1).sub_(3).div_(2).neg_().relu_(),
     "in place": lambda x: tf.leaky_relu_(tf.hardtanh_(tf.elu_(x + 1)), 0.3),
