@@ -16,7 +16,7 @@ def not_supported(title: str, name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = get_close_matches(name, known, 3, 0.7)
     alike = f"Written alike, and supported: {', '.join(close)}. " if close else ""
-    return f"{title} is not supported. {alike}The README lists the {len(known)} that are"
+    return f"{title} is not supported. {alike}The README lists the {len(known)} known"
 
 
 def with_way_out(reason: str, before: str | None, behind: str | None) -> str:
